@@ -1,0 +1,1 @@
+//! HTTP in: sources, SDK surface, management API; authentication and one policy table.

@@ -1,0 +1,1 @@
+//! The SDKs' expression dialect: parse once, evaluate with a budget.

@@ -1,0 +1,1 @@
+//! Carries out what turn commands over a store and the network.

@@ -1,0 +1,1 @@
+//! JavaScript transformations in killable worker processes.

@@ -1,0 +1,26 @@
+//! Values that every crate of Dunlin speaks in: sequence numbers and the ids users see, times,
+//! payloads, events, secrets, limits and error codes.
+//!
+//! It holds only what belongs to no component, and must never read a clock, draw a random number,
+//! touch a file or the network, or panic on what comes from outside.
+
+mod code;
+mod dedupe;
+mod event;
+mod id;
+pub mod limits;
+mod payload;
+mod secret;
+mod step_id;
+mod time;
+
+pub use code::{Code, Coded};
+pub use dedupe::DedupeKey;
+pub use event::{Event, EventOrigin, EventParts, Lifecycle};
+pub use id::{
+    APP_NAMESPACE, BadId, Ksuid, KsuidKind, Seq, Token, Ulid, app_uuid, function_uuid, ulid_for,
+};
+pub use payload::Payload;
+pub use secret::Secret;
+pub use step_id::StepId;
+pub use time::Timestamp;

@@ -1,0 +1,158 @@
+//! Every limit of Dunlin, with its unit in the name and the reason beside it.
+
+/// Raw JSON of one event (SDK protocol: hard cap 3 MiB).
+pub const EVENT_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Body of one request to the event API.
+pub const EVENT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Events in one request to the event API (SDK protocol).
+pub const EVENT_BATCH_EVENTS_MAX: usize = 5000;
+/// Length of an event name, in characters (SDK protocol).
+pub const EVENT_NAME_CHARS_MAX: usize = 512;
+/// Earliest `ts` of an event: 1980-01-01 (SDK protocol).
+pub const EVENT_TS_MS_MIN: i64 = 315_532_800_000;
+/// Latest `ts` of an event: 2100-01-01 (SDK protocol).
+pub const EVENT_TS_MS_MAX: i64 = 4_102_444_800_000;
+/// A `ts` below this is in seconds: as milliseconds it would lie in 1973.
+pub const EVENT_TS_SECONDS_BELOW: i64 = 100_000_000_000;
+/// How long an event id starts a function only once (SDK protocol: 24 h).
+pub const EVENT_ID_DEDUPE_MS: i64 = 24 * 60 * 60 * 1000;
+/// A card event is held back only when its transformation set `ts` further ahead than this.
+pub const CARD_TS_AHEAD_MS_MAX: i64 = 60_000;
+
+/// Body of one inbound webhook; more is 413.
+pub const INBOUND_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Nesting of an inbound JSON body; deeper is 400, so that no later parser recurses further.
+pub const JSON_DEPTH_LEVELS_MAX: usize = 128;
+/// Length of a provider's message id.
+pub const INBOUND_ID_BYTES_MAX: usize = 256;
+/// Signatures of one inbound request that are looked at.
+pub const SIGNATURE_CANDIDATES_MAX: usize = 10;
+/// How far an inbound timestamp may be off, either way (Standard Webhooks).
+pub const SIGNATURE_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+/// Shortest key of a source or endpoint, decoded.
+pub const WEBHOOK_KEY_BYTES_MIN: usize = 24;
+/// Longest key of a source or endpoint, decoded.
+pub const WEBHOOK_KEY_BYTES_MAX: usize = 75;
+/// Old secrets of a source or endpoint that are still accepted.
+pub const OLD_SECRETS_MAX: usize = 10;
+/// Grace of a rotated secret when none is given.
+pub const SECRET_GRACE_MS_DEFAULT: i64 = 24 * 60 * 60 * 1000;
+/// Longest grace of a rotated secret.
+pub const SECRET_GRACE_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// How long a provider's message id is remembered; providers retry for about 28 h.
+pub const MESSAGE_DEDUPE_MS: i64 = 72 * 60 * 60 * 1000;
+/// Sources of one installation.
+pub const SOURCES_MAX: usize = 1000;
+/// Endpoints of one installation; all are held in memory.
+pub const ENDPOINTS_MAX: usize = 10_000;
+
+/// Delays after a failed delivery attempt, before jitter (Svix schedule: 8 attempts).
+pub const DELIVERY_DELAYS_MS: [i64; 7] = [
+    5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000,
+];
+/// Jitter of those delays, in percent either way.
+pub const DELIVERY_JITTER_PERCENT: i64 = 20;
+/// One delivery attempt: connect, headers and body together.
+pub const DELIVERY_TIMEOUT_MS: u64 = 15_000;
+/// Connecting for a delivery attempt or a call.
+pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// Deliveries of one endpoint in flight.
+pub const DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX: usize = 32;
+/// Deliveries in flight.
+pub const DELIVERIES_IN_FLIGHT_MAX: usize = 512;
+/// Response of a receiver that is kept.
+pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Response of a receiver that is read at all.
+pub const DELIVERY_RESPONSE_READ_BYTES_MAX: usize = 64 * 1024;
+/// Body of an outgoing delivery.
+pub const DELIVERY_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Shortest transformation (Svix).
+pub const TRANSFORM_CODE_CHARS_MIN: usize = 10;
+/// Longest transformation (Svix).
+pub const TRANSFORM_CODE_CHARS_MAX: usize = 51_200;
+/// CPU time of one transformation, by the interpreter's own interrupt.
+pub const TRANSFORM_CPU_MS_MAX: u64 = 500;
+/// Wall time after which the worker process is killed.
+pub const TRANSFORM_WALL_MS_MAX: u64 = 1_500;
+/// Heap of one transformation.
+pub const TRANSFORM_HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Stack of one transformation.
+pub const TRANSFORM_STACK_BYTES_MAX: usize = 512 * 1024;
+/// Console output of one transformation that is kept.
+pub const TRANSFORM_LOG_BYTES_MAX: usize = 64 * 1024;
+
+/// One call to an app when `--call-timeout` is not given: 2 h (SDK protocol).
+pub const CALL_TIMEOUT_MS_DEFAULT: u64 = 2 * 60 * 60 * 1000;
+/// Response body of a call (SDK protocol).
+pub const CALL_RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// State above which a call carries none of it and sets `use_api` (SDK protocol: 4 MiB − 1 KiB).
+pub const CALL_INLINE_STATE_BYTES_MAX: usize = 4 * 1024 * 1024 - 1024;
+/// Calls in flight at one app, so that one that hangs leaves room for the others.
+pub const CALLS_IN_FLIGHT_PER_APP_MAX: usize = 512;
+/// Calls in flight.
+pub const CALLS_IN_FLIGHT_MAX: usize = 4096;
+/// Ops in one response (SDK protocol).
+pub const OPS_PER_RESPONSE_MAX: usize = 1000;
+/// Data or error of one op (SDK protocol).
+pub const STEP_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Steps of one run (SDK protocol).
+pub const STEPS_PER_RUN_MAX: usize = 1000;
+/// State of one run (SDK protocol).
+pub const RUN_STATE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Retries of a function that names none (the reference server; decisions.md 12).
+pub const RETRIES_DEFAULT: u8 = 4;
+/// Most retries a function may ask for (SDK protocol).
+pub const RETRIES_MAX: u8 = 20;
+/// Delays after a failed attempt, by attempt, in seconds (SDK protocol).
+pub const BACKOFF_SECS: [i64; 10] = [15, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200];
+/// Jitter added to those, in whole seconds from 0.
+pub const BACKOFF_JITTER_SECS_MAX: i64 = 30;
+/// Least and greatest `Retry-After` that is honoured.
+pub const RETRY_AFTER_MS_MIN: i64 = 1_000;
+/// See [`RETRY_AFTER_MS_MIN`].
+pub const RETRY_AFTER_MS_MAX: i64 = 24 * 60 * 60 * 1000;
+/// Longest sleep or wait: 366 days (SDK protocol).
+pub const SLEEP_MS_MAX: i64 = 366 * 24 * 60 * 60 * 1000;
+/// Times that an item is sent out again after unclean stops before its attempt fails.
+pub const REDISPATCHES_MAX: u8 = 5;
+/// Least delay of the first call of an item after an unclean stop.
+pub const REDISPATCH_DELAY_MS: i64 = 1_000;
+
+/// Functions of one app.
+pub const FUNCTIONS_PER_APP_MAX: usize = 1000;
+/// Triggers of one function (SDK protocol).
+pub const TRIGGERS_PER_FUNCTION_MAX: usize = 10;
+/// Body of a registration.
+pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Body of a management request.
+pub const MANAGEMENT_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Body of a checkpoint: a response's worth of ops.
+pub const CHECKPOINT_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Text of an expression.
+pub const EXPRESSION_BYTES_MAX: usize = 4096;
+/// Steps one evaluation of an expression may take.
+pub const EXPRESSION_EVALUATION_STEPS_MAX: u32 = 100_000;
+/// Nesting of an expression.
+pub const EXPRESSION_DEPTH_LEVELS_MAX: usize = 64;
+
+/// Requests that wait for their commit; more are answered 503.
+pub const INTAKE_WAITING_MAX: usize = 8192;
+/// Inputs that one turn decides before it looks at its commit again.
+pub const TURN_INPUTS_MAX: usize = 1024;
+/// Rows of one commit, about; a turn stops deciding beyond it.
+pub const COMMIT_ROWS_MAX: usize = 16_384;
+/// Bytes of one commit, about.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Timers that one turn takes up.
+pub const TIMERS_PER_TURN_MAX: usize = 256;
+/// Ledgers (state of runs) kept in memory, in bytes.
+pub const LEDGER_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Functions that one event starts within its own commit; the rest follow in slices.
+pub const FAN_OUT_PER_COMMIT_MAX: usize = 64;
+
+/// Items of one page of a list (management API: 250).
+pub const PAGE_ITEMS_MAX: usize = 250;
+/// Items of one page of a list when no limit is given.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;

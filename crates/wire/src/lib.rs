@@ -1,0 +1,1 @@
+//! Codecs of foreign formats: Standard Webhooks, the SDK protocol, management API bodies.
