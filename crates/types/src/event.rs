@@ -176,3 +176,26 @@ fn push_json_string(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(b"\"\"");
     }
 }
+
+/// An event that is about to be appended to the log.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Its name, checked.
+    pub name: String,
+    /// A JSON object, checked.
+    pub data: Payload,
+    /// A JSON object, checked.
+    pub user: Option<Payload>,
+    /// The id its sender gave: it starts a function only once within a day.
+    pub id: Option<String>,
+    /// The internal id that follows from the sender's seed: the same send arrives only once.
+    pub seeded: Option<Ulid>,
+    /// When it happened; now when absent.
+    pub ts: Option<Timestamp>,
+    /// The schema version.
+    pub v: Option<String>,
+    /// Where it comes from.
+    pub origin: EventOrigin,
+    /// Whether a `ts` ahead of now holds its runs back.
+    pub ts_delays: bool,
+}

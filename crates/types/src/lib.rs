@@ -16,7 +16,7 @@ mod time;
 
 pub use code::{Code, Coded};
 pub use dedupe::DedupeKey;
-pub use event::{Event, EventOrigin, EventParts, Lifecycle};
+pub use event::{Event, EventOrigin, EventParts, Lifecycle, NewEvent};
 pub use id::{
     APP_NAMESPACE, BadId, Ksuid, KsuidKind, Seq, Token, Ulid, app_uuid, function_uuid, ulid_for,
 };
