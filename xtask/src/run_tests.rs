@@ -1,0 +1,75 @@
+//! The one command that runs every test: what the README names and what CI calls.
+//!
+//! The black-box tests drive the real binary, so it is built first and its path handed over in
+//! `DUNLIN_BIN`; the SDK apps under `tests/sdk/` get exactly the packages of their lock files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+
+use crate::tree::metadata;
+
+/// The official SDKs that the black-box tests run against.
+const SDK_APPS: [&str; 2] = ["tests/sdk/v3", "tests/sdk/v4"];
+
+/// Builds, installs and tests; stops at the first command that fails.
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    run_command(cargo(root).args(["build", "--package", "dunlin", "--locked"]))?;
+    for app in SDK_APPS {
+        let folder = root.join(app);
+        if needs_install(&folder) {
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--no-audit", "--no-fund"])
+                .current_dir(&folder);
+            run_command(&mut npm)?;
+        }
+    }
+    let mut tests = cargo(root);
+    tests
+        .args(["test", "--workspace", "--locked"])
+        .env("DUNLIN_BIN", binary(root)?);
+    run_command(&mut tests)
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn binary(root: &Path) -> anyhow::Result<PathBuf> {
+    let name = format!("dunlin{}", std::env::consts::EXE_SUFFIX);
+    Ok(metadata::read(root)?
+        .target_directory
+        .join("debug")
+        .join(name))
+}
+
+/// Whether the lock file exists and is newer than what npm installed from it.
+fn needs_install(folder: &Path) -> bool {
+    let Some(locked) = modified(&folder.join("package-lock.json")) else {
+        return false;
+    };
+    modified(&folder.join("node_modules/.package-lock.json")).is_none_or(|done| done < locked)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+fn run_command(command: &mut Command) -> anyhow::Result<()> {
+    crate::say(&format!("$ {command:?}"));
+    let program = command.get_program().to_os_string();
+    let status = command.status().with_context(|| {
+        format!(
+            "cannot start {}: is it installed?",
+            program.to_string_lossy()
+        )
+    })?;
+    if !status.success() {
+        bail!("{} failed with {status}", program.to_string_lossy());
+    }
+    Ok(())
+}
