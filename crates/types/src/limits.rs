@@ -81,6 +81,24 @@ pub const TRANSFORM_HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const TRANSFORM_STACK_BYTES_MAX: usize = 512 * 1024;
 /// Console output of one transformation that is kept.
 pub const TRANSFORM_LOG_BYTES_MAX: usize = 64 * 1024;
+/// Console lines of one transformation that are kept.
+pub const TRANSFORM_LOG_LINES_MAX: usize = 1_000;
+/// Text of an error that a transformation threw.
+pub const TRANSFORM_ERROR_CHARS_MAX: usize = 1_000;
+/// Headers one transformation may set.
+pub const TRANSFORM_HEADERS_MAX: usize = 64;
+/// One header value that a transformation sets.
+pub const TRANSFORM_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Worker processes for transformations when no number is given.
+pub const TRANSFORM_WORKERS_DEFAULT: usize = 2;
+/// Transformations that wait for a worker; more are refused.
+pub const TRANSFORM_WAITING_MAX: usize = 1_024;
+/// One message to or from a worker: an event with its variables, or 1 MiB of result with logs.
+pub const TRANSFORM_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Address space of a worker: heap and stack, copies of the message, and the program itself.
+pub const TRANSFORM_ADDRESS_SPACE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// CPU seconds after which the kernel stops a worker that its parent no longer watches.
+pub const TRANSFORM_KERNEL_CPU_SECS_MAX: u64 = 3;
 
 /// One call to an app when `--call-timeout` is not given: 2 h (SDK protocol).
 pub const CALL_TIMEOUT_MS_DEFAULT: u64 = 2 * 60 * 60 * 1000;
@@ -96,6 +114,10 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 4096;
 pub const OPS_PER_RESPONSE_MAX: usize = 1000;
 /// Data or error of one op (SDK protocol).
 pub const STEP_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A text within an app's error, such as its message or its stack.
+pub const ERROR_TEXT_BYTES_MAX: usize = 32 * 1024;
+/// Body of an error response that no SDK made, as far as it is shown (SDK protocol).
+pub const FOREIGN_BODY_SHOWN_BYTES_MAX: usize = 8192;
 /// Steps of one run (SDK protocol).
 pub const STEPS_PER_RUN_MAX: usize = 1000;
 /// State of one run (SDK protocol).
@@ -156,3 +178,24 @@ pub const FAN_OUT_PER_COMMIT_MAX: usize = 64;
 pub const PAGE_ITEMS_MAX: usize = 250;
 /// Items of one page of a list when no limit is given.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
+
+/// Text of a URL that is called.
+pub const URL_BYTES_MAX: usize = 8192;
+/// Header lines of one response; hyper refuses more than this by default.
+pub const RESPONSE_HEADERS_MAX: usize = 100;
+/// Head of one response, and what is buffered of its body unread.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Value of a header that a user set for an endpoint (Svix).
+pub const ENDPOINT_HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// Name look-ups in flight; each holds a thread of the blocking pool.
+pub const LOOKUPS_IN_FLIGHT_MAX: usize = 64;
+/// Addresses of one name that are tried before connecting has failed.
+pub const ADDRESSES_TRIED_MAX: usize = 8;
+/// Idle connections kept to one origin: as many as calls may be in flight there.
+pub const IDLE_CONNECTIONS_PER_ORIGIN_MAX: usize = CALLS_IN_FLIGHT_PER_APP_MAX;
+/// Idle connections kept in all.
+pub const IDLE_CONNECTIONS_MAX: usize = 2048;
+/// How long an idle connection is kept when the server does not say.
+pub const IDLE_CONNECTION_MS_MAX: u64 = 60_000;
+/// How often idle connections that are over their time are closed.
+pub const IDLE_SWEEP_MS: u64 = 5_000;

@@ -1,0 +1,209 @@
+//! The client: takes an idle connection or makes one, and bounds the exchange.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_types::limits::{
+    IDLE_CONNECTION_MS_MAX, IDLE_CONNECTIONS_MAX, IDLE_CONNECTIONS_PER_ORIGIN_MAX,
+};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING,
+};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue};
+use rustls::RootCertStore;
+use tokio::time::Instant;
+
+use crate::dial::{Dialer, Resolve, SystemResolver};
+use crate::gzip;
+use crate::link::{Bounds, Failure, Link, timed_out};
+use crate::message::{Outgoing, Request, Response, SendError, SendErrorKind};
+use crate::pool::{Key, Pool};
+
+/// A deadline further away than this is this far away.
+const DEADLINE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// How a [`Client`] is made.
+pub struct ClientOptions {
+    /// Who looks names up.
+    pub resolver: Arc<dyn Resolve>,
+    /// The certificate authorities to trust.
+    pub roots: RootCertStore,
+    /// How long a connection is kept idle.
+    pub idle_timeout: Duration,
+    /// Idle connections kept to one origin.
+    pub idle_per_origin_max: usize,
+    /// Idle connections kept in all.
+    pub idle_max: usize,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver),
+            roots: RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+            },
+            idle_timeout: Duration::from_millis(IDLE_CONNECTION_MS_MAX),
+            idle_per_origin_max: IDLE_CONNECTIONS_PER_ORIGIN_MAX,
+            idle_max: IDLE_CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// Sends requests. Clones share the idle connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    pool: Arc<Pool>,
+    dialer: Dialer,
+    idle_timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client without connections.
+    #[must_use]
+    pub fn new(options: ClientOptions) -> Self {
+        Self(Arc::new(Inner {
+            pool: Arc::new(Pool::new(options.idle_per_origin_max, options.idle_max)),
+            dialer: Dialer::new(options.resolver, options.roots),
+            idle_timeout: options.idle_timeout,
+        }))
+    }
+
+    /// Makes one exchange. Dropping the future closes its connection.
+    ///
+    /// # Errors
+    /// When there is no complete response within the bounds. Any status is a response.
+    pub async fn send(&self, request: Request) -> Result<Response, SendError> {
+        let started = Instant::now();
+        let bounds = Bounds {
+            until: started + request.deadline.min(DEADLINE_MAX),
+            bytes_max: request.response_bytes_max,
+            truncate: request.truncate,
+        };
+        let connect_until = bounds
+            .until
+            .min(started + request.connect_timeout.min(DEADLINE_MAX));
+        let origin = Arc::clone(request.target.origin());
+        let key = Key {
+            policy: Arc::clone(&request.policy),
+            origin,
+        };
+        let mut message = message(request);
+        let mut idle = self.0.pool.take(&key, started);
+        loop {
+            let is_fresh = idle.is_none();
+            let mut link = match idle {
+                Some(link) => link,
+                None => Box::pin(self.connect(&key, connect_until, bounds.until)).await?,
+            };
+            match link.exchange(message, bounds).await {
+                Ok((head, body, truncated)) => {
+                    self.keep(key, link, &head.headers, truncated);
+                    return finish(head, body, truncated, bounds, started);
+                }
+                Err(Failure::Failed(error)) => return Err(error),
+                Err(Failure::Unsent(_)) if is_fresh => return Err(closed_at_once()),
+                Err(Failure::Unsent(same)) => message = *same,
+            }
+            idle = self.0.pool.take(&key, started);
+        }
+    }
+
+    async fn connect(
+        &self,
+        key: &Key,
+        connect_until: Instant,
+        until: Instant,
+    ) -> Result<Box<Link>, SendError> {
+        let dialed = self
+            .0
+            .dialer
+            .dial(&key.origin, &key.policy, connect_until)
+            .await;
+        match dialed {
+            Ok(stream) => Link::new(stream, until).await.map_err(|_| closed_at_once()),
+            Err(_) if Instant::now() >= until => Err(timed_out()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep(&self, key: Key, mut link: Box<Link>, headers: &HeaderMap, truncated: bool) {
+        let time = self
+            .0
+            .idle_timeout
+            .min(announced_idle_time(headers).unwrap_or(Duration::MAX));
+        if !truncated && !time.is_zero() && link.is_idle() {
+            self.0.pool.put(key, link, Instant::now() + time);
+        }
+    }
+}
+
+/// What the server says it keeps an idle connection for, less a second for the way: a request that
+/// crosses the server's close is lost, and nobody knows whether it was seen.
+fn announced_idle_time(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("keep-alive")?.to_str().ok()?;
+    let mut parameters = text.split(',').map(str::trim);
+    let seconds = parameters.find_map(|parameter| parameter.strip_prefix("timeout="))?;
+    Some(Duration::from_secs(
+        seconds.parse::<u64>().ok()?.saturating_sub(1),
+    ))
+}
+
+fn message(request: Request) -> http::Request<Outgoing> {
+    let mut message = http::Request::new(Outgoing::from(request.body));
+    let mut headers = request.headers;
+    for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(framing);
+    }
+    headers.insert(HOST, request.target.host_header().clone());
+    if let Some(value) = request.target.authorization() {
+        headers
+            .entry(AUTHORIZATION)
+            .or_insert_with(|| value.clone());
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    *message.headers_mut() = headers;
+    *message.method_mut() = request.method;
+    *message.uri_mut() = request.target.uri().clone();
+    message
+}
+
+fn finish(
+    mut head: Parts,
+    body: Bytes,
+    truncated: bool,
+    bounds: Bounds,
+    started: Instant,
+) -> Result<Response, SendError> {
+    let Bounds {
+        bytes_max,
+        truncate,
+        ..
+    } = bounds;
+    let (body, truncated) = gzip::decode(&mut head.headers, body, truncated, bytes_max, truncate)?;
+    Ok(Response {
+        status: head.status,
+        headers: head.headers,
+        body,
+        truncated,
+        duration: started.elapsed(),
+    })
+}
+
+fn closed_at_once() -> SendError {
+    SendError::new(
+        SendErrorKind::Connect,
+        "the server closed the connection at once",
+    )
+}
