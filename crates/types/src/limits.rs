@@ -45,6 +45,8 @@ pub const MESSAGE_DEDUPE_MS: i64 = 72 * 60 * 60 * 1000;
 pub const SOURCES_MAX: usize = 1000;
 /// Endpoints of one installation; all are held in memory.
 pub const ENDPOINTS_MAX: usize = 10_000;
+/// Applications of one installation; all are held in memory.
+pub const APPLICATIONS_MAX: usize = 10_000;
 
 /// Delays after a failed delivery attempt, before jitter (Svix schedule: 8 attempts).
 pub const DELIVERY_DELAYS_MS: [i64; 7] = [
@@ -60,6 +62,12 @@ pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 pub const DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX: usize = 32;
 /// Deliveries in flight.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 512;
+/// Least delay after a timeout or a 429 (Svix).
+pub const DELIVERY_PENALTY_MS_MIN: i64 = 60_000;
+/// Longest `Retry-After` of a receiver that is honoured, unless twice the delay is longer.
+pub const DELIVERY_RETRY_AFTER_MS_MAX: i64 = 60 * 60 * 1000;
+/// Card events that wait for another endpoint to finish the same message; more are not held.
+pub const CARD_EVENTS_HELD_MAX: usize = 256;
 /// Response of a receiver that is kept.
 pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Response of a receiver that is read at all.

@@ -1,1 +1,16 @@
-//! Codecs of foreign formats: Standard Webhooks, the SDK protocol, management API bodies.
+//! Codecs of foreign formats: Standard Webhooks, the SDK protocol, the event API.
+//!
+//! Pure functions between bytes and values. It must never read a clock (`now` comes in), open a
+//! connection, log, or panic on what comes from outside.
+
+pub mod call;
+pub mod duration;
+mod hex;
+pub mod ingest;
+mod json;
+pub mod register;
+pub mod response;
+pub mod sign;
+pub mod standard_webhooks;
+
+pub use json::json_depth;
