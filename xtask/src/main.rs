@@ -10,6 +10,7 @@ mod tidy;
 mod tree;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -30,13 +31,18 @@ enum Chore {
     Test,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let root = project_root();
-    match Cli::parse().chore {
+    let result = match Cli::parse().chore {
         Chore::Tidy => tidy::run(&root),
         Chore::Docs => docs::write(&root),
         Chore::Test => run_tests::run(&root),
+    };
+    if let Err(error) = result {
+        say(&format!("error: {error:#}"));
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 /// The folder that holds the workspace's `Cargo.toml`.

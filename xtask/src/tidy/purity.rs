@@ -15,6 +15,7 @@ const PURE: [(&str, &[&str]); 4] = [
             "base64",
             "cel",
             "jiff",
+            "regex",
             "serde_json",
             "thiserror",
         ],
