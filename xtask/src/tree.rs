@@ -13,8 +13,7 @@ use anyhow::Context;
 use metadata::Package;
 use source::Source;
 
-/// Folders that hold nothing of ours. Hidden folders are skipped too, but for these.
-const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
+/// Hidden folders hold tools' state, but for these.
 const HIDDEN_FOLDERS_READ: [&str; 3] = [".ci", ".cargo", ".config"];
 
 /// Every text file of the project, its packages, and which Rust files a `mod` reaches.
@@ -67,7 +66,7 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             if entry.file_type()?.is_dir() {
-                if is_ours(&name) {
+                if is_ours(&entry.path(), &name) {
                     self.paths.push(path.clone());
                     self.read_folder(&entry.path(), &format!("{path}/"))?;
                 }
@@ -100,7 +99,8 @@ impl Tree {
     }
 }
 
-fn is_ours(folder: &str) -> bool {
-    let hidden = folder.starts_with('.') && !HIDDEN_FOLDERS_READ.contains(&folder);
-    !hidden && !SKIPPED_FOLDERS.contains(&folder)
+/// Whether people write there: not npm, not cargo (which tags what it fills), not other tools.
+fn is_ours(folder: &Path, name: &str) -> bool {
+    let hidden = name.starts_with('.') && !HIDDEN_FOLDERS_READ.contains(&name);
+    !hidden && name != "node_modules" && !folder.join("CACHEDIR.TAG").exists()
 }

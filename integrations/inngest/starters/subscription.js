@@ -1,5 +1,5 @@
-// The life of a subscription as events. `subscription.updated` is left alone on purpose: it comes beside
-// the specific event on any change, so a function on it would do its work twice.
+// The life of a subscription as events. `subscription.updated` is left alone on purpose: it comes
+// beside the specific event on any change, so a function on it would do its work twice.
 // Amounts are decimal texts in the currency's main unit; `ts` is in milliseconds.
 const WITHOUT_DECIMALS = [
   "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA",

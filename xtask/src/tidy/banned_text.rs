@@ -11,16 +11,12 @@ struct Banned {
     in_tests_too: bool,
 }
 
-const BANNED: [Banned; 10] = [
+const BANNED: [Banned; 8] = [
     Banned::in_product("todo!", "finish it or leave it out"),
     Banned::in_product("unimplemented!", "answer with a coded error"),
     Banned::in_product("dbg!", "use tracing, or remove it"),
     Banned::in_product(
         "unbounded_channel",
-        "use a channel with a limit from types::limits",
-    ),
-    Banned::in_product(
-        "unbounded()",
         "use a channel with a limit from types::limits",
     ),
     Banned::in_product(
@@ -30,7 +26,6 @@ const BANNED: [Banned; 10] = [
     Banned::everywhere("#[allow(", "use #[expect(lint, reason = \"…\")]"),
     Banned::everywhere("#![allow(", "use #![expect(lint, reason = \"…\")]"),
     Banned::everywhere("#[ignore", "mend the test or delete it"),
-    Banned::in_product("FIXME", "mend it"),
 ];
 
 impl Banned {
