@@ -1,1 +1,31 @@
-//! Sans-IO core for runs.
+//! The sans-IO core for runs of durable functions.
+//!
+//! It is told what happened ([`Input`]), decides, and says what to write ([`Write`]) and what to do
+//! once that is committed ([`Effect`]). It must never read a clock, draw a random number, touch a
+//! file, a socket or a thread, and must not know deliveries: time, seeds, sequence numbers and cold
+//! rows are arguments. The same rows that it asks to be written rebuild its memory at a start.
+
+mod backoff;
+mod catalog;
+pub mod config;
+mod core;
+mod effect;
+mod fold;
+mod input;
+mod ledger;
+mod ledgers;
+pub mod live;
+mod opcode;
+mod recover;
+mod run;
+mod schedule;
+pub mod step;
+mod write;
+
+pub use catalog::{Catalog, Function};
+pub use core::{Context, Engine, LedgerRows, Loaded, Needs, Options, Outcome};
+pub use effect::{Answer, Call, Effect, Wake};
+pub use input::{CallId, CallReply, Checkpoint, Failure, Input, Op, OpKind, Reply};
+pub use ledger::{Ledger, Memo, MemoKind, RunState};
+pub use run::{lifecycle_data, lifecycle_event};
+pub use write::{Image, LifecycleRow, RunEnd, RunRow, RunStatus, Write};

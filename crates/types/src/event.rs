@@ -91,6 +91,26 @@ pub struct EventParts {
     pub origin: EventOrigin,
 }
 
+/// Events are the same when their fields are; what was rendered of them does not count.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        (
+            self.seq,
+            self.internal_id,
+            self.received,
+            self.ts,
+            self.origin,
+        ) == (
+            other.seq,
+            other.internal_id,
+            other.received,
+            other.ts,
+            other.origin,
+        ) && (&self.id, &self.name, &self.data, &self.user, &self.v)
+            == (&other.id, &other.name, &other.data, &other.user, &other.v)
+    }
+}
+
 impl Event {
     /// An event of these parts.
     #[must_use]

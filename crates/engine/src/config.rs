@@ -1,0 +1,118 @@
+//! Apps and functions as they are registered.
+
+use dunlin_types::{Code, Payload, Seq, Timestamp};
+
+/// One trigger of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerSpec {
+    /// Events of a name, or of a prefix and `*`, for which the expression holds.
+    Event {
+        /// Name or pattern.
+        name: String,
+        /// Text of the expression.
+        expression: Option<String>,
+    },
+    /// A time table; kept and shown, not fired yet.
+    Cron {
+        /// The schedule.
+        schedule: String,
+    },
+}
+
+/// A function as an app registers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionSpec {
+    /// Composite id: app, `-`, function.
+    pub slug: String,
+    /// The name users see.
+    pub name: String,
+    /// What starts it.
+    pub triggers: Vec<TriggerSpec>,
+    /// Where it is called, with `fnId`.
+    pub url: String,
+    /// Retries after the first attempt, if it says.
+    pub retries: Option<u8>,
+    /// Rules it asks for that are not enforced.
+    pub unbuilt: Vec<String>,
+    /// The configuration as it came.
+    pub config: Payload,
+}
+
+/// What an app registers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The app's name, which is its identity.
+    pub app: String,
+    /// Its serve URL, to dial.
+    pub url: String,
+    /// Its serve URL in the form in which two are compared.
+    pub identity_url: String,
+    /// Such as `js:v4.24.0`.
+    pub sdk: String,
+    /// Such as `nextjs`.
+    pub framework: String,
+    /// Its version, if it gives one.
+    pub version: Option<String>,
+    /// A hash of what matters in the registration.
+    pub checksum: [u8; 32],
+    /// Its functions.
+    pub functions: Vec<FunctionSpec>,
+}
+
+/// An app's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppRow {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its name; empty for a URL that has not answered yet.
+    pub name: String,
+    /// Its serve URL.
+    pub url: String,
+    /// See [`Registration::identity_url`].
+    pub identity_url: String,
+    /// See [`Registration::sdk`].
+    pub sdk: String,
+    /// See [`Registration::framework`].
+    pub framework: String,
+    /// See [`Registration::version`].
+    pub version: Option<String>,
+    /// See [`Registration::checksum`].
+    pub checksum: [u8; 32],
+    /// When it first appeared.
+    pub created: Timestamp,
+    /// When it last registered something new.
+    pub synced: Timestamp,
+    /// Why it cannot be reached or synced, if so.
+    pub error: Option<(Code, String)>,
+}
+
+/// A function's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionRow {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its app.
+    pub app: u32,
+    /// Composite id.
+    pub slug: String,
+    /// The name users see.
+    pub name: String,
+    /// Counts up with each change.
+    pub version: u32,
+    /// The first place in the order of the world for which this version counts.
+    pub from: Seq,
+    /// When it first appeared.
+    pub created: Timestamp,
+    /// When its app stopped registering it.
+    pub archived: Option<Timestamp>,
+    /// What starts it.
+    pub triggers: Vec<TriggerSpec>,
+    /// Where it is called.
+    pub url: String,
+    /// Retries after the first attempt.
+    pub retries: Option<u8>,
+    /// Rules it asks for that are not enforced.
+    pub unbuilt: Vec<String>,
+    /// The configuration as it came.
+    pub config: Payload,
+}

@@ -1,0 +1,341 @@
+//! The engine's state and its face: what an input needs, what it leads to, when to wake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dunlin_types::{DedupeKey, Event, Seq, Timestamp, limits};
+
+use crate::catalog::Catalog;
+use crate::effect::{Answer, Effect};
+use crate::fold::Fold;
+use crate::input::Input;
+use crate::ledger::Ledger;
+use crate::ledgers::Ledgers;
+use crate::live::Live;
+use crate::schedule::Schedule;
+use crate::step::StepRow;
+use crate::write::{RunRow, Write};
+
+/// What an operator can set.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Retries of a function that names none.
+    pub retries_default: u8,
+    /// A constant delay after each failed attempt instead of the table, in milliseconds.
+    pub retry_interval_ms: Option<i64>,
+    /// Steps of one run.
+    pub steps_max: usize,
+    /// Bytes of one run's results.
+    pub state_bytes_max: usize,
+    /// Counts the starts of this store, from 1; the high part of every generation.
+    pub boot: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retries_default: limits::RETRIES_DEFAULT,
+            retry_interval_ms: None,
+            steps_max: limits::STEPS_PER_RUN_MAX,
+            state_bytes_max: limits::RUN_STATE_BYTES_MAX,
+            boot: 1,
+        }
+    }
+}
+
+/// What comes with an input from outside the core.
+pub struct Context<'a> {
+    /// The instant of the turn.
+    pub now: Timestamp,
+    /// Where all jitter comes from.
+    pub seed: u64,
+    /// The commit that will hold what is decided.
+    pub commit: u64,
+    /// Draws the next place in the order of the world.
+    pub next_seq: &'a mut dyn FnMut() -> Seq,
+}
+
+/// Cold rows that an input needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The ledger of this run.
+    pub ledger: Option<Seq>,
+    /// Whether these keys are known.
+    pub dedupe: Vec<DedupeKey>,
+}
+
+impl Needs {
+    /// Whether nothing is needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ledger.is_none() && self.dedupe.is_empty()
+    }
+}
+
+/// A run's rows as they are stored.
+#[derive(Clone, Debug)]
+pub struct LedgerRows {
+    /// The run.
+    pub run: RunRow,
+    /// What started it.
+    pub events: Vec<Arc<Event>>,
+    /// Its step rows, oldest first.
+    pub steps: Vec<StepRow>,
+}
+
+/// The cold rows that were needed.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The run's rows; none if they are in memory or do not exist.
+    pub ledger: Option<LedgerRows>,
+    /// The keys that are known, with the rows they made.
+    pub known: BTreeMap<DedupeKey, Seq>,
+}
+
+/// What an input leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To be committed together.
+    pub writes: Vec<Write>,
+    /// To be done after that.
+    pub effects: Vec<Effect>,
+}
+
+/// The core.
+pub struct Engine {
+    pub(crate) options: Options,
+    pub(crate) catalog: Catalog,
+    pub(crate) live: BTreeMap<Seq, Live>,
+    pub(crate) ledgers: Ledgers,
+    /// Every parked item, by its instant: (due, run, item).
+    pub(crate) timers: BTreeSet<(Timestamp, Seq, Seq)>,
+    pub(crate) schedule: Schedule,
+    pub(crate) fold: Fold,
+}
+
+/// A context and the outcome that grows under it.
+pub(crate) struct Work<'a, 'b> {
+    pub(crate) cx: &'a mut Context<'b>,
+    pub(crate) known: BTreeMap<DedupeKey, Seq>,
+    pub(crate) out: Outcome,
+}
+
+impl Work<'_, '_> {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.cx.now
+    }
+
+    pub(crate) fn seq(&mut self) -> Seq {
+        (self.cx.next_seq)()
+    }
+
+    pub(crate) fn write(&mut self, write: Write) {
+        self.out.writes.push(write);
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.out.effects.push(effect);
+    }
+
+    pub(crate) fn answer(&mut self, token: dunlin_types::Token, answer: Answer) {
+        if token != dunlin_types::Token::NONE {
+            self.effect(Effect::Answer(token, answer));
+        }
+    }
+}
+
+impl Engine {
+    /// An engine without apps or runs.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            catalog: Catalog::default(),
+            live: BTreeMap::new(),
+            ledgers: Ledgers::default(),
+            timers: BTreeSet::new(),
+            schedule: Schedule::default(),
+            fold: Fold::default(),
+        }
+    }
+
+    /// Apps and functions.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Runs that have not ended.
+    #[must_use]
+    pub fn live_runs(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Calls in flight or about to be.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.schedule.busy()
+    }
+
+    /// The run that an input is about; inputs of one run are handled in order.
+    #[must_use]
+    pub fn run_of(input: &Input) -> Option<Seq> {
+        match input {
+            Input::Reply(reply) => Some(reply.call.run),
+            Input::Checkpoint(checkpoint) => Some(checkpoint.run),
+            Input::Due { run, .. } | Input::Fetched { run } | Input::Cancel { run, .. } => {
+                Some(*run)
+            }
+            Input::Events { .. } | Input::Register { .. } | Input::AppSeen { .. } => None,
+        }
+    }
+
+    /// Which cold rows must be at hand for this input.
+    #[must_use]
+    pub fn needs(&self, input: &Input) -> Needs {
+        match input {
+            Input::Events { events, .. } => Needs {
+                ledger: None,
+                dedupe: self.event_keys(events),
+            },
+            Input::Register { .. } | Input::AppSeen { .. } => Needs::default(),
+            _ => Needs {
+                ledger: self.ledger_needed(input),
+                dedupe: Vec::new(),
+            },
+        }
+    }
+
+    fn ledger_needed(&self, input: &Input) -> Option<Seq> {
+        let run = Self::run_of(input)?;
+        let live = self.live.get(&run)?;
+        if self.ledgers.get(run).is_some() {
+            return None;
+        }
+        let wanted = match input {
+            Input::Reply(reply) => {
+                self.is_current(run, reply.call.item, Some(reply.call.generation))
+            }
+            Input::Checkpoint(report) => self.is_current(run, report.item, report.generation),
+            Input::Due { item, .. } => live
+                .items
+                .get(*item)
+                .is_some_and(|i| i.kind == crate::live::ItemKind::Timer),
+            _ => true,
+        };
+        wanted.then_some(run)
+    }
+
+    /// Keys that must be looked up before this event can be taken.
+    #[must_use]
+    pub fn event_keys_of(&self, event: &dunlin_types::NewEvent) -> Vec<DedupeKey> {
+        self.event_keys(std::slice::from_ref(event))
+    }
+
+    /// The end of a live run's chain of step rows; its own row if there are none.
+    #[must_use]
+    pub fn last_row(&self, run: Seq) -> Seq {
+        self.live.get(&run).map_or(run, |live| live.last)
+    }
+
+    /// Decides what an input leads to.
+    pub fn handle(&mut self, input: Input, loaded: Loaded, cx: &mut Context<'_>) -> Outcome {
+        let commit = cx.commit;
+        let run = Self::run_of(&input);
+        if let (Some(run), Some(rows)) = (run, loaded.ledger) {
+            self.take_in(run, rows);
+        }
+        let mut work = Work {
+            cx,
+            known: loaded.known,
+            out: Outcome::default(),
+        };
+        match input {
+            Input::Events { token, events } => self.append_events(&mut work, token, events),
+            Input::Reply(reply) => self.reply(&mut work, reply),
+            Input::Checkpoint(report) => self.checkpoint(&mut work, report),
+            Input::Due { run, item } => self.due(&mut work, run, item),
+            Input::Fetched { run } => self.fetched(&mut work, run),
+            Input::Cancel {
+                token,
+                run,
+                created,
+            } => self.cancel(&mut work, token, run, created),
+            Input::Register {
+                token,
+                registration,
+            } => {
+                self.register(&mut work, token, *registration);
+            }
+            Input::AppSeen {
+                url,
+                identity_url,
+                error,
+            } => {
+                self.app_seen(&mut work, url, identity_url, error);
+            }
+        }
+        self.dispatch_ready(&mut work);
+        if let Some(run) = run {
+            self.rest(run, commit);
+        }
+        work.out
+    }
+
+    /// Builds the ledger of a live run from its rows.
+    fn take_in(&mut self, run: Seq, rows: LedgerRows) {
+        if self.live.contains_key(&run) && self.ledgers.get(run).is_none() {
+            let mut ledger = Ledger::new(rows.run.created, rows.events.into());
+            rows.steps.iter().for_each(|row| ledger.apply(row));
+            self.ledgers.put(run, ledger);
+        }
+    }
+
+    /// Marks the run's ledger as part of `commit`, and as droppable where nothing is going on.
+    fn rest(&mut self, run: Seq, commit: u64) {
+        let Some(live) = self.live.get(&run) else {
+            return;
+        };
+        let parked = live
+            .items
+            .iter()
+            .all(|i| i.state == crate::live::ItemState::Parked);
+        self.ledgers.rest(run, commit, parked);
+    }
+
+    /// Tells that `commit` and all before it are durable; ledgers beyond the budget may go.
+    pub fn committed(&mut self, commit: u64) {
+        let live = &self.live;
+        self.ledgers.evict(commit, |run| {
+            live.get(&run).is_none_or(|live| {
+                live.items
+                    .iter()
+                    .all(|i| i.state == crate::live::ItemState::Parked)
+            })
+        });
+    }
+
+    /// When something comes due by itself.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _, _)| *due)
+    }
+
+    /// Takes up at most `max` timers that are due.
+    pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
+        let mut due = Vec::new();
+        while due.len() < max {
+            match self.timers.first() {
+                Some((at, run, item)) if *at <= now => {
+                    due.push(Input::Due {
+                        run: *run,
+                        item: *item,
+                    });
+                    self.timers.pop_first();
+                }
+                _ => break,
+            }
+        }
+        due
+    }
+}

@@ -1,0 +1,81 @@
+//! What the core wants done after its rows are committed.
+
+use std::sync::Arc;
+
+use dunlin_types::{Code, Event, Seq, StepId, Timestamp, Token, Ulid};
+
+use crate::input::CallId;
+use crate::ledger::RunState;
+
+/// One thing to do. Each follows from committed rows, or may be lost (an answer).
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Call the app.
+    Call(Box<Call>),
+    /// Load the ledger of a run and come back with [`crate::Input::Fetched`].
+    Fetch(Seq),
+    /// Answer somebody who waits.
+    Answer(Token, Answer),
+    /// The set of apps has changed.
+    AppsChanged,
+}
+
+/// A call to make.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name.
+    pub id: CallId,
+    /// The run's public id.
+    pub run_id: Ulid,
+    /// The function, by number.
+    pub function: u32,
+    /// Where to.
+    pub url: Arc<str>,
+    /// The SDK of the app, such as `js:v4.24.0`.
+    pub sdk: Arc<str>,
+    /// The function's public id.
+    pub function_id: Arc<str>,
+    /// The step to run; none for a discovery.
+    pub target: Option<StepId>,
+    /// The step whose end caused this call; none for the first.
+    pub cause: Option<StepId>,
+    /// Of this item, from 0.
+    pub attempt: u8,
+    /// Attempts that this item has in all.
+    pub attempts_max: u8,
+    /// The events of the run.
+    pub events: Arc<[Arc<Event>]>,
+    /// Results so far.
+    pub state: Arc<RunState>,
+}
+
+/// What somebody who waits is told.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The events are in the log.
+    Events(Vec<Ulid>),
+    /// The registration is in force.
+    Registered {
+        /// Whether anything changed.
+        modified: bool,
+        /// The app's number.
+        app: u32,
+        /// What it asked for and will not get.
+        warnings: Vec<String>,
+    },
+    /// The registration is not valid.
+    RegisterRefused(Code, String),
+    /// The checkpoint is committed.
+    Checkpointed,
+    /// The checkpoint changes nothing, for this reason.
+    CheckpointRefused(Code, String),
+    /// The run is cancelled.
+    Cancelled,
+    /// There is no such run.
+    NoSuchRun,
+    /// The run had ended before.
+    HadEnded,
+}
+
+/// Time of the next thing to do by itself.
+pub type Wake = Option<Timestamp>;

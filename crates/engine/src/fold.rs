@@ -1,0 +1,64 @@
+//! Images: from time to time the live runs that are older than the tail of the log are pictured,
+//! in slices, so that a restart reads the images and the tail and nothing else.
+
+use dunlin_types::Seq;
+
+use crate::core::Engine;
+use crate::write::{Image, Write};
+
+/// Rows after which pictures are taken again: about a fifth of a second of reading at a restart.
+const ROWS_PER_FOLD: u64 = 100_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    rows: u64,
+    /// The place that the round will reach, and the run up to which it has come.
+    round: Option<(Seq, Seq)>,
+}
+
+impl Fold {
+    pub(crate) fn appended(&mut self) {
+        self.rows += 1;
+    }
+}
+
+impl Engine {
+    /// The next slice of pictures, at most `max`; nothing while the tail is short. `next` is the
+    /// place that the next row will have.
+    pub fn picture(&mut self, next: Seq, max: usize) -> Vec<Write> {
+        if self.fold.round.is_none() {
+            if self.fold.rows < ROWS_PER_FOLD {
+                return Vec::new();
+            }
+            self.fold.rows = 0;
+            self.fold.round = Some((next, Seq(0)));
+        }
+        let Some((target, from)) = self.fold.round else {
+            return Vec::new();
+        };
+        let mut writes = Vec::new();
+        let mut reached = None;
+        // A look is cheap beside a row, so a slice looks at more runs than it pictures.
+        for (looks, (run, live)) in self.live.range_mut(from..target).enumerate() {
+            if writes.len() >= max || looks >= 64 * max {
+                reached = Some(*run);
+                break;
+            }
+            if live.imaged != live.last {
+                live.imaged = live.last;
+                let items = live.items.encode();
+                writes.push(Write::Image(Image {
+                    run: *run,
+                    function: live.function,
+                    last: live.last,
+                    items,
+                }));
+            }
+        }
+        self.fold.round = reached.map(|run| (target, run));
+        if reached.is_none() {
+            writes.push(Write::FoldFrom(target));
+        }
+        writes
+    }
+}

@@ -1,0 +1,257 @@
+//! Operations that an app reports. One response is taken as a whole: its rows are drawn up first,
+//! then it is decided which of them close the item and open the next, then they are appended.
+//!
+//! To add an operation: a variant of [`OpKind`], a file here that draws up its row, and a line in
+//! [`Engine::draw_up`].
+
+mod sleep;
+mod step;
+
+use dunlin_types::{Code, Payload, StepId};
+
+use crate::core::{Engine, Work};
+use crate::input::{Failure, Op, OpKind};
+use crate::run::{NewRow, Reported, error_object};
+use crate::step::{StepFlags, StepKind};
+use crate::write::RunStatus;
+
+/// What a response comes to.
+#[derive(Default)]
+struct Drawn {
+    rows: Vec<NewRow>,
+    /// Whether something was reported that is known already.
+    known: bool,
+    /// The step that threw and may be tried again.
+    retry: Option<(StepId, String, Failure)>,
+    /// The function's return value.
+    done: Option<Payload>,
+    /// What ends the run.
+    refused: Option<(Code, String)>,
+    /// Whether a step that races has ended.
+    raced: bool,
+}
+
+impl Engine {
+    /// Takes a response's operations.
+    pub(crate) fn ops(&mut self, work: &mut Work<'_, '_>, by: &Reported, ops: Vec<Op>) {
+        let group = ops.len() > 1;
+        let mut by_flags = by
+            .flags
+            .with(StepFlags::FORCE_PLAN, group && !by.checkpoint);
+        if by.checkpoint {
+            by_flags = by_flags.with(StepFlags::CHECKPOINT, true);
+        }
+        let grouped = group && by_flags.has(StepFlags::VERSION_2);
+        let mut drawn = Drawn::default();
+        for op in ops {
+            self.draw_up(
+                work,
+                by,
+                by_flags.with(StepFlags::GROUP, grouped),
+                op,
+                &mut drawn,
+            );
+        }
+        self.settle(work, by, by_flags, drawn);
+    }
+
+    fn draw_up(
+        &self,
+        work: &Work<'_, '_>,
+        by: &Reported,
+        flags: StepFlags,
+        op: Op,
+        drawn: &mut Drawn,
+    ) {
+        if self.is_known(by, &op, drawn) {
+            drawn.known |= !matches!(op.kind, OpKind::StepPlanned);
+            return;
+        }
+        match op.kind {
+            OpKind::None => {}
+            OpKind::StepRun(_) | OpKind::Step(_) | OpKind::StepFailed(_) | OpKind::StepPlanned => {
+                drawn.raced |= op.race && !matches!(op.kind, OpKind::StepPlanned);
+                drawn.rows.extend(step::row(work.now(), by, flags, op));
+            }
+            OpKind::StepError(failure) => {
+                if self.may_retry(by.run, &by.item, &failure) {
+                    drawn.retry.get_or_insert((op.id, op.name, failure));
+                } else {
+                    let kind = OpKind::StepFailed(failure.error);
+                    drawn.raced |= op.race;
+                    drawn
+                        .rows
+                        .extend(step::row(work.now(), by, flags, Op { kind, ..op }));
+                }
+            }
+            OpKind::SleepUntil(_) | OpKind::SleepFor(_) => {
+                match sleep::row(work.now(), by, flags, op) {
+                    Ok(row) => drawn.rows.push(row),
+                    Err(refused) => drawn.refused = Some(refused),
+                }
+            }
+            OpKind::RunComplete(output) => drawn.done = Some(output),
+            OpKind::DiscoveryRequest => drawn.rows.push(NewRow {
+                kind: StepKind::Asked,
+                id: None,
+                ..step::blank(work.now(), by, flags)
+            }),
+            OpKind::Refused(code, why) => drawn.refused = Some((code, why)),
+        }
+    }
+
+    /// Whether the step has a result, or an item of its own that is not the one that reports.
+    fn is_known(&self, by: &Reported, op: &Op, drawn: &Drawn) -> bool {
+        if matches!(
+            op.kind,
+            OpKind::None | OpKind::RunComplete(_) | OpKind::DiscoveryRequest
+        ) {
+            return false;
+        }
+        if drawn.rows.iter().any(|row| row.id.as_ref() == Some(&op.id)) {
+            return true;
+        }
+        let Some(ledger) = self.ledgers.get(by.run) else {
+            return false;
+        };
+        ledger.state.memos.contains_key(&op.id)
+            || ledger
+                .open
+                .get(&op.id)
+                .is_some_and(|open| open.item != by.item.key)
+    }
+
+    /// Appends what was drawn up, and sees to it that the run goes on.
+    fn settle(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        by: &Reported,
+        flags: StepFlags,
+        mut drawn: Drawn,
+    ) {
+        let ends = drawn.done.is_some() || drawn.refused.is_some();
+        let stays = by.checkpoint || ends || drawn.retry.is_some();
+        let moved = !drawn.rows.is_empty();
+        if !stays {
+            self.link(by, &mut drawn);
+        }
+        for row in drawn.rows {
+            self.append(work, by.run, row);
+        }
+        if let Some((code, why)) = drawn.refused {
+            let error = error_object(code, error_name(code), &why);
+            self.end(work, by.run, RunStatus::Failed, error, by.started);
+        } else if let Some(output) = drawn.done {
+            self.end(work, by.run, RunStatus::Completed, output, by.started);
+        } else if let Some((id, name, failure)) = drawn.retry {
+            self.retry(work, by, Some((id, name)), failure);
+        } else if !by.checkpoint && !moved {
+            self.nothing_new(work, by, flags, drawn.known);
+        }
+    }
+
+    /// Has the first row close the item, and the last that completes a step open a discovery,
+    /// where one is due.
+    fn link(&self, by: &Reported, drawn: &mut Drawn) {
+        if let Some(first) = drawn.rows.first_mut() {
+            first.flags.0 |= StepFlags::CLOSES;
+        }
+        let Some(ledger) = self.ledgers.get(by.run) else {
+            return;
+        };
+        let ended = |id: &StepId| {
+            drawn
+                .rows
+                .iter()
+                .any(|r| r.kind.completes() && r.id.as_ref() == Some(id))
+        };
+        let opens = |row: &NewRow| matches!(row.kind, StepKind::Planned | StepKind::Slept);
+        let grouped = |row: &NewRow| row.flags.has(StepFlags::GROUP) && opens(row);
+        let group_done = ledger.pending.iter().all(ended) && !drawn.rows.iter().any(grouped);
+        let version_2 = by.flags.has(StepFlags::VERSION_2);
+        let race = drawn.raced
+            || by
+                .target
+                .as_ref()
+                .and_then(|id| ledger.open.get(id))
+                .is_some_and(|open| open.race);
+        let waits = self.discovery_waits(by.run, by.item.key);
+        let last = drawn.rows.iter_mut().rev().find(|row| row.kind.completes());
+        if let Some(row) = last
+            && (!version_2 || race || group_done)
+        {
+            row.flags.0 |= if waits { 0 } else { StepFlags::DISCOVERS };
+            if version_2 && group_done {
+                row.flags.0 &= !StepFlags::FORCE_PLAN;
+            }
+        }
+        if let Some(row) = drawn
+            .rows
+            .iter_mut()
+            .find(|row| row.kind == StepKind::Asked)
+        {
+            row.flags.0 |= if waits { 0 } else { StepFlags::DISCOVERS };
+        }
+    }
+
+    /// The response moved nothing. Where other items are open they will; else the app is asked
+    /// again, as another attempt, so that it cannot hold a run for ever.
+    fn nothing_new(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        by: &Reported,
+        flags: StepFlags,
+        known: bool,
+    ) {
+        let others = self
+            .live
+            .get(&by.run)
+            .is_some_and(|live| live.items.iter().any(|item| item.key != by.item.key));
+        if others && by.target.is_none() {
+            let row = NewRow {
+                kind: StepKind::Idle,
+                ..step::blank(work.now(), by, flags.with(StepFlags::CLOSES, true))
+            };
+            self.append(work, by.run, row);
+            return;
+        }
+        let code = if known {
+            Code::NoProgress
+        } else {
+            Code::NothingToDo
+        };
+        let error = error_object(code, "Error", code.title());
+        let retry_after_ms = None;
+        let failure = Failure {
+            code,
+            error,
+            no_retry: false,
+            retry_after_ms,
+        };
+        if known && self.may_retry(by.run, &by.item, &failure) {
+            self.retry_at_once(work, by, failure);
+        } else {
+            self.attempt_failed(work, by, None, failure);
+        }
+    }
+
+    /// What it reported is committed already (it could not know): the next attempt need not wait.
+    fn retry_at_once(&mut self, work: &mut Work<'_, '_>, by: &Reported, failure: Failure) {
+        let row = NewRow {
+            kind: StepKind::Retried,
+            attempt: by.item.attempt + 1,
+            payload: failure.error,
+            ..step::blank(work.now(), by, by.flags)
+        };
+        self.append(work, by.run, row);
+    }
+}
+
+/// The error's name, as the SDK protocol has it where it has one.
+const fn error_name(code: Code) -> &'static str {
+    match code {
+        Code::SleepTooLong => "InngestErrTimeoutTooLong",
+        Code::OpNotBuilt => "OperationNotSupported",
+        _ => "Error",
+    }
+}

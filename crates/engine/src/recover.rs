@@ -1,0 +1,91 @@
+//! Memory is rebuilt from rows: images first, then the runs and the step log of the tail.
+
+use dunlin_types::{Seq, Timestamp, limits};
+
+use crate::config::{AppRow, FunctionRow};
+use crate::core::Engine;
+use crate::live::{ItemKind, Items, Live};
+use crate::step::StepMark;
+use crate::write::{Image, RunRow};
+
+/// In an item's count of redispatches: it was due when the server stopped uncleanly.
+pub(crate) const RECOVERED: u8 = 0x80;
+
+impl Engine {
+    /// Takes an app's row.
+    pub fn restore_app(&mut self, row: AppRow) {
+        self.catalog.restore_app(row);
+    }
+
+    /// Takes a function's newest row; its app comes first.
+    pub fn restore_function(&mut self, row: FunctionRow) {
+        self.catalog.restore_function(row);
+    }
+
+    /// Takes the image of a live run. One that cannot be read is told by `false`.
+    #[must_use]
+    pub fn restore_image(&mut self, image: &Image) -> bool {
+        let Some(items) = Items::decode(&image.items) else {
+            return false;
+        };
+        let live = Live {
+            last: image.last,
+            imaged: image.last,
+            items,
+            function: image.function,
+        };
+        self.live.insert(image.run, live);
+        true
+    }
+
+    /// Takes a live run of the tail; one that has an image is known already.
+    pub fn restore_run(&mut self, row: &RunRow) {
+        self.live.entry(row.seq).or_insert_with(|| Live::start(row));
+        self.fold.appended();
+    }
+
+    /// Takes a row of the tail of the step log, in order.
+    pub fn restore_step(&mut self, mark: &StepMark) {
+        if let Some(live) = self.live.get_mut(&mark.run)
+            && mark.seq > live.last
+        {
+            live.apply(mark);
+        }
+        self.fold.appended();
+    }
+
+    /// All rows are in: timers are set. After an unclean stop, what was due goes out a second
+    /// later and is counted, since each such call may be the one that stopped us.
+    pub fn restored(&mut self, now: Timestamp, clean: bool) {
+        self.catalog.index();
+        let delayed = now.plus_ms(limits::REDISPATCH_DELAY_MS);
+        let mut parked: Vec<(Seq, Seq)> = Vec::new();
+        for (run, live) in &mut self.live {
+            let keys: Vec<Seq> = live.items.iter().map(|item| item.key).collect();
+            for key in keys {
+                let Some(item) = live.items.get_mut(key) else {
+                    continue;
+                };
+                if !clean && item.due <= now && item.kind != ItemKind::Timer {
+                    item.redispatches |= RECOVERED;
+                    item.due = delayed;
+                }
+                parked.push((*run, key));
+            }
+        }
+        for (run, key) in parked {
+            self.place(now, run, key);
+        }
+    }
+
+    /// Sends out what [`Engine::restored`] found ready.
+    pub fn resume(&mut self, cx: &mut crate::Context<'_>) -> crate::Outcome {
+        let mut work = crate::core::Work {
+            cx,
+            known: Default::default(),
+            out: Default::default(),
+        };
+        self.dispatch_ready(&mut work);
+        work.out
+    }
+}

@@ -1,0 +1,211 @@
+//! Items that are ready go out as calls, as slots allow.
+
+use std::sync::Arc;
+
+use dunlin_types::{Code, Seq, StepId, Timestamp, ulid_for};
+
+use crate::core::{Engine, Work};
+use crate::effect::{Call, Effect};
+use crate::input::CallId;
+use crate::live::{ItemKind, ItemState};
+use crate::recover::RECOVERED;
+use crate::run::{NewRow, error_object};
+use crate::step::{StepFlags, StepKind};
+use crate::write::RunStatus;
+
+/// Dispatches of one process that a generation leaves room for.
+const DISPATCHES_PER_BOOT: u64 = 1 << 24;
+
+impl Engine {
+    /// Sends out what may go.
+    pub(crate) fn dispatch_ready(&mut self, work: &mut Work<'_, '_>) {
+        while let Some((app, run, key)) = self.schedule.pop() {
+            let item = self
+                .live
+                .get_mut(&run)
+                .and_then(|live| live.items.get_mut(key));
+            match item {
+                Some(item) if item.state == ItemState::Ready => {
+                    item.state = ItemState::Fetching;
+                    if self.ledgers.get(run).is_some() {
+                        self.call(work, app, run, key);
+                    } else {
+                        work.effect(Effect::Fetch(run));
+                    }
+                }
+                _ => self.schedule.release(app),
+            }
+        }
+    }
+
+    /// The ledger is there: calls what waited for it.
+    pub(crate) fn fetched(&mut self, work: &mut Work<'_, '_>, run: Seq) {
+        let Some(live) = self.live.get(&run) else {
+            return;
+        };
+        let app = self.catalog.app_of(live.function);
+        let waiting: Vec<Seq> = live
+            .items
+            .iter()
+            .filter(|item| item.state == ItemState::Fetching)
+            .map(|item| item.key)
+            .collect();
+        for key in waiting {
+            let item = self.live.get(&run).and_then(|live| live.items.get(key));
+            if item.is_some_and(|item| item.state == ItemState::Fetching) {
+                self.call(work, app, run, key);
+            }
+        }
+    }
+
+    /// The generation that an item's current dispatch has.
+    pub(crate) fn generation(&self, dispatches: u32) -> u64 {
+        self.options.boot * DISPATCHES_PER_BOOT + u64::from(dispatches)
+    }
+
+    /// Whether that dispatch is the one in flight.
+    pub(crate) fn is_current(&self, run: Seq, key: Seq, generation: Option<u64>) -> bool {
+        self.live
+            .get(&run)
+            .and_then(|live| live.items.get(key))
+            .is_some_and(|item| {
+                item.state == ItemState::Calling
+                    && generation.is_none_or(|g| g == self.generation(item.dispatches))
+            })
+    }
+
+    /// Calls an item that holds a slot; gives the slot back if there is nothing to call.
+    fn call(&mut self, work: &mut Work<'_, '_>, app: u32, run: Seq, key: Seq) {
+        if let Some(item) = self
+            .live
+            .get_mut(&run)
+            .and_then(|live| live.items.get_mut(key))
+        {
+            // From here on the slot is this function's, not that of whoever ends the run.
+            item.state = ItemState::Ready;
+        }
+        if self.over_limits(work, run) || !self.count_redispatch(work, run, key) {
+            self.schedule.release(app);
+            return;
+        }
+        let Some(call) = self.prepare_call(app, run, key) else {
+            self.schedule.release(app);
+            return;
+        };
+        work.effect(Effect::Call(Box::new(call)));
+    }
+
+    fn prepare_call(&mut self, app: u32, run: Seq, key: Seq) -> Option<Call> {
+        let boot = self.options.boot;
+        let live = self.live.get_mut(&run)?;
+        let function = self.catalog.function(live.function)?;
+        let ledger = self.ledgers.get(run)?;
+        let item = live.items.get_mut(key)?;
+        item.state = ItemState::Calling;
+        item.dispatches += 1;
+        let generation = boot * DISPATCHES_PER_BOOT + u64::from(item.dispatches);
+        let step = |kind| {
+            (item.kind == kind)
+                .then(|| ledger.step_of(key).cloned())
+                .flatten()
+        };
+        let target = step(ItemKind::Step);
+        Some(Call {
+            id: CallId {
+                run,
+                item: key,
+                generation,
+                app,
+            },
+            run_id: ulid_for(ledger.created, run),
+            function: live.function,
+            url: Arc::clone(&function.url),
+            sdk: Arc::clone(&self.catalog.app(app)?.sdk),
+            function_id: Arc::clone(&function.id),
+            cause: ledger.causes.get(&key).cloned(),
+            target,
+            attempt: item.attempt,
+            attempts_max: function.attempts_max(self.options.retries_default),
+            events: Arc::clone(&ledger.events),
+            state: Arc::clone(&ledger.state),
+        })
+    }
+
+    /// Ends the run if it is over a limit.
+    fn over_limits(&mut self, work: &mut Work<'_, '_>, run: Seq) -> bool {
+        let Some(ledger) = self.ledgers.get(run) else {
+            return true;
+        };
+        let (steps, bytes) = (ledger.state.stack.len(), ledger.state.bytes);
+        let (steps_max, bytes_max) = (self.options.steps_max, self.options.state_bytes_max);
+        let error = if steps >= steps_max {
+            error_object(
+                Code::TooManySteps,
+                "InngestErrFunctionOverflowed",
+                &format!("The function run exceeded the step limit of {steps_max} steps."),
+            )
+        } else if bytes > bytes_max {
+            error_object(
+                Code::StateTooLarge,
+                "InngestErrStateOverflowed",
+                &format!("The function run exceeded the state size limit of {bytes_max} bytes."),
+            )
+        } else {
+            return false;
+        };
+        self.end(work, run, RunStatus::Failed, error, Timestamp::ZERO);
+        true
+    }
+
+    /// After an unclean stop, counts that the item goes out again; ends the attempt if that has
+    /// happened too often. True if the call may go.
+    fn count_redispatch(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) -> bool {
+        let now = work.now();
+        let Some(item) = self
+            .live
+            .get_mut(&run)
+            .and_then(|live| live.items.get_mut(key))
+        else {
+            return false;
+        };
+        if item.redispatches & RECOVERED == 0 {
+            return true;
+        }
+        item.redispatches &= !RECOVERED;
+        let item = *item;
+        if item.redispatches >= dunlin_types::limits::REDISPATCHES_MAX {
+            self.crashed_too_often(work, run, item);
+            return false;
+        }
+        let flags = self.run_flags(run);
+        self.append(
+            work,
+            run,
+            NewRow {
+                kind: StepKind::Redispatched,
+                flags,
+                item: key,
+                attempt: item.attempt,
+                due: now,
+                id: None::<StepId>,
+                name: String::new(),
+                queued: item.due,
+                started: Timestamp::ZERO,
+                ended: now,
+                payload: dunlin_types::Payload::from_json(Vec::new()),
+            },
+        );
+        true
+    }
+
+    /// The flags that carry the run's own settings from row to row.
+    pub(crate) fn run_flags(&self, run: Seq) -> StepFlags {
+        let Some(ledger) = self.ledgers.get(run) else {
+            return StepFlags::default();
+        };
+        StepFlags::default()
+            .with(StepFlags::FORCE_PLAN, ledger.state.force_plan)
+            .with(StepFlags::VERSION_KNOWN, ledger.state.version > 0)
+            .with(StepFlags::VERSION_2, ledger.state.version >= 2)
+    }
+}

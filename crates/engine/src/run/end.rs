@@ -1,0 +1,168 @@
+//! A run ends, once: its row is completed, its items go, and the world is told.
+
+use std::sync::Arc;
+
+use dunlin_types::{
+    Event, EventOrigin, EventParts, Lifecycle, Payload, Seq, Timestamp, Ulid, ulid_for,
+};
+
+use crate::core::{Engine, Work};
+use crate::ledger::Ledger;
+use crate::live::ItemState;
+use crate::run::fail::escape;
+use crate::write::{LifecycleRow, RunEnd, RunStatus, Write};
+
+impl Engine {
+    /// Ends a live run whose ledger is in memory. `output` is the return value or the error.
+    pub(crate) fn end(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        run: Seq,
+        status: RunStatus,
+        output: Payload,
+        started: Timestamp,
+    ) {
+        let Some(ledger) = self.ledgers.remove(run) else {
+            return;
+        };
+        let Some(live) = self.live.remove(&run) else {
+            return;
+        };
+        let app = self.catalog.app_of(live.function);
+        for item in live.items.iter() {
+            match item.state {
+                ItemState::Parked => {
+                    self.timers.remove(&(item.due, run, item.key));
+                }
+                // The fetch comes back to a run that is gone, so its slot is given back here; a
+                // call's slot is given back by its reply.
+                ItemState::Fetching => self.schedule.release(app),
+                ItemState::Ready | ItemState::Calling => {}
+            }
+        }
+        let first = if ledger.started == Timestamp::ZERO {
+            started
+        } else {
+            ledger.started
+        };
+        work.write(Write::RunEnd(RunEnd {
+            run,
+            status,
+            started: first,
+            ended: work.now(),
+            output: output.clone(),
+            last: live.last,
+            imaged: live.imaged != Seq(0),
+        }));
+        self.tell(work, run, live.function, &ledger, status, &output);
+    }
+
+    /// Appends the lifecycle events. Runs that such an event started tell nothing, or a failing
+    /// failure handler would call itself for ever.
+    fn tell(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        run: Seq,
+        function: u32,
+        ledger: &Ledger,
+        status: RunStatus,
+        output: &Payload,
+    ) {
+        let trigger = ledger
+            .events
+            .first()
+            .map_or("", |event| event.name.as_str());
+        let names = [Lifecycle::Finished, Lifecycle::Failed].map(Lifecycle::event_name);
+        if names.contains(&trigger) {
+            return;
+        }
+        let more = match status {
+            RunStatus::Failed => Some(Lifecycle::Failed),
+            RunStatus::Cancelled => Some(Lifecycle::Cancelled),
+            _ => None,
+        };
+        for kind in [Some(Lifecycle::Finished), more].into_iter().flatten() {
+            let seq = work.seq();
+            if !self.catalog.is_trigger(kind.event_name()) {
+                let at = work.now();
+                work.write(Write::Lifecycle(LifecycleRow { seq, at, kind, run }));
+                continue;
+            }
+            let slug = self
+                .catalog
+                .function(function)
+                .map_or("", |f| f.row.slug.as_str());
+            let data = lifecycle_data(
+                slug,
+                ulid_for(ledger.created, run),
+                &ledger.events,
+                status,
+                output,
+            );
+            let event = lifecycle_event(seq, work.now(), kind, ulid_for(ledger.created, run), data);
+            work.write(Write::Event(Arc::clone(&event)));
+            self.start_triggered(work, &event, event.ts, false);
+        }
+    }
+}
+
+/// The body of a lifecycle event (SDK protocol, finalisation).
+#[must_use]
+pub fn lifecycle_data(
+    slug: &str,
+    run_id: Ulid,
+    events: &[Arc<Event>],
+    status: RunStatus,
+    output: &Payload,
+) -> Payload {
+    let name = match status {
+        RunStatus::Failed => "Failed",
+        RunStatus::Cancelled => "Cancelled",
+        RunStatus::Completed | RunStatus::Live => "Completed",
+    };
+    let all: Vec<String> = events
+        .iter()
+        .map(|e| String::from_utf8_lossy(&e.json()).into_owned())
+        .collect();
+    let first = all.first().map_or("null", String::as_str);
+    let result = match status {
+        RunStatus::Failed => format!(",\"error\":{}", output.as_str()),
+        RunStatus::Completed => format!(",\"result\":{}", output.as_str()),
+        _ => String::new(),
+    };
+    Payload::from_json(format!(
+        "{{\"_inngest\":{{\"status\":\"{name}\"}}{result},\"event\":{first},\"events\":[{}],\
+         \"function_id\":\"{}\",\"run_id\":\"{run_id}\"}}",
+        all.join(","),
+        escape(slug),
+    ))
+}
+
+/// A lifecycle event. Its id is the run's where it must start its handlers only once.
+#[must_use]
+pub fn lifecycle_event(
+    seq: Seq,
+    at: Timestamp,
+    kind: Lifecycle,
+    run_id: Ulid,
+    data: Payload,
+) -> Arc<Event> {
+    let internal_id = ulid_for(at, seq);
+    let id = if kind == Lifecycle::Finished {
+        internal_id
+    } else {
+        run_id
+    };
+    Event::new(EventParts {
+        seq,
+        internal_id,
+        id: id.to_string(),
+        name: kind.event_name().to_owned(),
+        received: at,
+        ts: at,
+        data,
+        user: None,
+        v: None,
+        origin: EventOrigin::Internal,
+    })
+}

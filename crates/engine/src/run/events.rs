@@ -1,0 +1,146 @@
+//! Events come in: each is appended once and starts what it triggers.
+
+use std::sync::Arc;
+
+use dunlin_types::limits::EVENT_ID_DEDUPE_MS;
+use dunlin_types::{DedupeKey, Event, EventParts, NewEvent, Seq, Timestamp, Token, Ulid, ulid_for};
+
+use crate::core::{Engine, Work};
+use crate::effect::Answer;
+use crate::ledger::Ledger;
+use crate::live::Live;
+use crate::write::{RunRow, Write};
+
+/// The key under which one send of an event arrives only once.
+fn send_key(seeded: Ulid) -> DedupeKey {
+    DedupeKey::new(b"send", &seeded.0.to_be_bytes())
+}
+
+/// The key under which an event id starts a function only once.
+fn start_key(function: u32, event_id: &str) -> DedupeKey {
+    DedupeKey::new(
+        &[&b"start"[..], &function.to_be_bytes()].concat(),
+        event_id.as_bytes(),
+    )
+}
+
+impl Engine {
+    /// Keys that must be looked up before these events can be taken.
+    pub(crate) fn event_keys(&self, events: &[NewEvent]) -> Vec<DedupeKey> {
+        let mut keys = Vec::new();
+        for event in events {
+            keys.extend(event.seeded.map(send_key));
+            if let Some(id) = &event.id {
+                let functions = self.catalog.named(&event.name);
+                keys.extend(
+                    functions
+                        .into_iter()
+                        .map(|function| start_key(function, id)),
+                );
+            }
+        }
+        keys
+    }
+
+    pub(crate) fn append_events(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        token: Token,
+        events: Vec<NewEvent>,
+    ) {
+        let ids = events
+            .into_iter()
+            .map(|event| self.append_event(work, event))
+            .collect();
+        work.answer(token, Answer::Events(ids));
+    }
+
+    fn append_event(&mut self, work: &mut Work<'_, '_>, new: NewEvent) -> Ulid {
+        let now = work.now();
+        let send = new.seeded.map(|seeded| (send_key(seeded), seeded));
+        if let Some((key, seeded)) = send
+            && work.known.contains_key(&key)
+        {
+            return seeded;
+        }
+        let seq = work.seq();
+        if let Some((key, _)) = send {
+            self.remember(work, key, seq, Timestamp::MAX);
+        }
+        let internal_id = new.seeded.unwrap_or_else(|| ulid_for(now, seq));
+        let ts = new.ts.unwrap_or(now);
+        let due = if new.ts_delays && ts > now { ts } else { now };
+        let by_id = new.id.is_some();
+        let event = Event::new(EventParts {
+            seq,
+            internal_id,
+            id: new.id.unwrap_or_else(|| internal_id.to_string()),
+            name: new.name,
+            received: now,
+            ts,
+            data: new.data,
+            user: new.user,
+            v: new.v,
+            origin: new.origin,
+        });
+        work.write(Write::Event(Arc::clone(&event)));
+        self.start_triggered(work, &event, due, by_id);
+        internal_id
+    }
+
+    fn remember(&self, work: &mut Work<'_, '_>, key: DedupeKey, seq: Seq, expires: Timestamp) {
+        work.known.insert(key, seq);
+        work.write(Write::Dedupe { key, seq, expires });
+    }
+
+    /// Starts each function that the event triggers, once.
+    pub(crate) fn start_triggered(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        event: &Arc<Event>,
+        due: Timestamp,
+        by_id: bool,
+    ) {
+        for function in self.catalog.triggered(event, work.now()) {
+            if by_id {
+                let key = start_key(function, &event.id);
+                if work.known.contains_key(&key) {
+                    continue;
+                }
+                let expires = work.now().plus_ms(EVENT_ID_DEDUPE_MS);
+                self.remember(work, key, event.seq, expires);
+            }
+            self.start(work, function, event, due);
+        }
+    }
+
+    fn start(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        function: u32,
+        event: &Arc<Event>,
+        due: Timestamp,
+    ) {
+        let seq = work.seq();
+        let version = self.catalog.function(function).map_or(0, |f| f.row.version);
+        let created = work.now();
+        let row = RunRow {
+            seq,
+            function,
+            version,
+            event: event.seq,
+            created,
+            due,
+        };
+        self.live.insert(seq, Live::start(&row));
+        let mut ledger = Ledger::new(created, Arc::from([Arc::clone(event)]));
+        ledger.dirty = work.cx.commit;
+        self.ledgers.put(seq, ledger);
+        work.write(Write::Run(row));
+        self.fold.appended();
+        self.place(created, seq, seq);
+        if due > created {
+            self.ledgers.rest(seq, work.cx.commit, true);
+        }
+    }
+}

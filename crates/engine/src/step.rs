@@ -1,0 +1,133 @@
+//! Rows of the step log: the only thing a run writes between its start and its end.
+//!
+//! A row says what became of one step *and* what that means for the run's open items, so that the
+//! state in memory and the state after a restart follow from the same rows by the same code.
+
+use dunlin_types::{Payload, Seq, StepId, Timestamp};
+
+/// What a row records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StepKind {
+    /// A step ran; its output is wrapped as `{"data": …}` for the SDK.
+    Ran = 1,
+    /// A step of the old form ran; its output is handed back as it is.
+    RanRaw = 2,
+    /// A step failed for good; its error is handed back.
+    Failed = 3,
+    /// A step was planned: opens an item of its own.
+    Planned = 4,
+    /// A sleep began: opens a timer.
+    Slept = 5,
+    /// A sleep ended.
+    Woke = 6,
+    /// An attempt failed and is to be made again.
+    Retried = 7,
+    /// A call brought nothing new for its branch.
+    Idle = 8,
+    /// An item goes out again after an unclean stop.
+    Redispatched = 9,
+    /// The SDK asked for another call.
+    Asked = 10,
+}
+
+impl StepKind {
+    /// The kind of that number, as stored.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Ran,
+            2 => Self::RanRaw,
+            3 => Self::Failed,
+            4 => Self::Planned,
+            5 => Self::Slept,
+            6 => Self::Woke,
+            7 => Self::Retried,
+            8 => Self::Idle,
+            9 => Self::Redispatched,
+            10 => Self::Asked,
+            _ => return None,
+        })
+    }
+
+    /// Whether the step has its result with this row.
+    #[must_use]
+    pub const fn completes(self) -> bool {
+        matches!(self, Self::Ran | Self::RanRaw | Self::Failed | Self::Woke)
+    }
+}
+
+/// What else a row means, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct StepFlags(pub u16);
+
+impl StepFlags {
+    /// The item that the row came from is done.
+    pub const CLOSES: u16 = 1;
+    /// A discovery item opens, named by this row.
+    pub const DISCOVERS: u16 = 2;
+    /// The run plans every step from here on.
+    pub const FORCE_PLAN: u16 = 4;
+    /// The step belongs to a group that is discovered once, when all of it is done.
+    pub const GROUP: u16 = 8;
+    /// The step's end is discovered at once, whatever else is open.
+    pub const RACE: u16 = 16;
+    /// The run speaks protocol version 2.
+    pub const VERSION_2: u16 = 32;
+    /// The run's protocol version is known.
+    pub const VERSION_KNOWN: u16 = 64;
+    /// Reported while its call went on; the item stays open and its attempts start over.
+    pub const CHECKPOINT: u16 = 128;
+
+    /// Whether all of these bits are set.
+    #[must_use]
+    pub const fn has(self, bits: u16) -> bool {
+        self.0 & bits == bits
+    }
+
+    /// With these bits set as well.
+    #[must_use]
+    pub const fn with(self, bits: u16, on: bool) -> Self {
+        if on { Self(self.0 | bits) } else { self }
+    }
+}
+
+/// The part of a row that hot state is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepMark {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// The run's row.
+    pub run: Seq,
+    /// What it records.
+    pub kind: StepKind,
+    /// What else it means.
+    pub flags: StepFlags,
+    /// The item it came from.
+    pub item: Seq,
+    /// The item's attempt from here on ([`StepKind::Retried`]), else the attempt that was made.
+    pub attempt: u8,
+    /// When the item is due ([`StepKind::Retried`], [`StepKind::Slept`]).
+    pub due: Timestamp,
+}
+
+/// One row of the step log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRow {
+    /// What hot state needs of it.
+    pub mark: StepMark,
+    /// The run's row before this one; the run's own row for the first.
+    pub prev: Seq,
+    /// The step, where the row is about one.
+    pub id: Option<StepId>,
+    /// The name users see; empty where the row is about no step.
+    pub name: String,
+    /// When the item became due.
+    pub queued: Timestamp,
+    /// When its call went out.
+    pub started: Timestamp,
+    /// When its answer was there.
+    pub ended: Timestamp,
+    /// Output or error; empty where there is none.
+    pub payload: Payload,
+}

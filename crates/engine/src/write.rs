@@ -1,0 +1,146 @@
+//! What the core wants written: rows in the domain's words. A store persists all of one commit's
+//! rows or none.
+
+use std::sync::Arc;
+
+use dunlin_types::{DedupeKey, Event, Lifecycle, Payload, Seq, Timestamp};
+
+use crate::config::{AppRow, FunctionRow};
+use crate::step::StepRow;
+
+/// How a run ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RunStatus {
+    /// Not ended.
+    Live = 0,
+    /// It returned.
+    Completed = 1,
+    /// It failed.
+    Failed = 2,
+    /// It was cancelled.
+    Cancelled = 3,
+}
+
+impl RunStatus {
+    /// The status of that number, as stored.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Live,
+            1 => Self::Completed,
+            2 => Self::Failed,
+            3 => Self::Cancelled,
+            _ => return None,
+        })
+    }
+}
+
+/// A run as it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// Its function.
+    pub function: u32,
+    /// The function's version then.
+    pub version: u32,
+    /// The event that started it.
+    pub event: Seq,
+    /// When it was made; part of its id.
+    pub created: Timestamp,
+    /// When its first call is due.
+    pub due: Timestamp,
+}
+
+/// What is added to a run's row when it ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    /// The run.
+    pub run: Seq,
+    /// How it ended.
+    pub status: RunStatus,
+    /// When its first call went out, if one did.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// The function's return value, or its error.
+    pub output: Payload,
+    /// The end of its chain of step rows; its own row if there are none.
+    pub last: Seq,
+    /// Whether an image of it is to be removed.
+    pub imaged: bool,
+}
+
+/// A small picture of a long-lived run, so that a restart need not read its whole log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// The run.
+    pub run: Seq,
+    /// Its function.
+    pub function: u32,
+    /// The last step row that the picture includes.
+    pub last: Seq,
+    /// Its open items, as [`crate::live::Items::encode`] writes them.
+    pub items: Vec<u8>,
+}
+
+/// An internal event that nobody was triggered by: its body is rendered when somebody reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifecycleRow {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What happened to the run.
+    pub kind: Lifecycle,
+    /// The run.
+    pub run: Seq,
+}
+
+/// One thing to write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Append an event.
+    Event(Arc<Event>),
+    /// Append an internal event without a body.
+    Lifecycle(LifecycleRow),
+    /// Remember that something has happened once.
+    Dedupe {
+        /// Under which key.
+        key: DedupeKey,
+        /// The row that it made.
+        seq: Seq,
+        /// When it may be forgotten.
+        expires: Timestamp,
+    },
+    /// Append a run, and that its event started it.
+    Run(RunRow),
+    /// Append a step row.
+    Step(StepRow),
+    /// End a run.
+    RunEnd(RunEnd),
+    /// Put or replace a run's image.
+    Image(Image),
+    /// All live runs older than this have images.
+    FoldFrom(Seq),
+    /// Put an app.
+    App(AppRow),
+    /// Put a function and, if its version is new, that version.
+    Function(FunctionRow),
+}
+
+impl Write {
+    /// Roughly the bytes it adds to a commit.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.weight_bytes(),
+            Self::Step(row) => 128 + row.payload.len(),
+            Self::RunEnd(end) => 96 + end.output.len(),
+            Self::Image(image) => 48 + image.items.len(),
+            Self::Function(row) => 256 + row.config.len(),
+            _ => 96,
+        }
+    }
+}

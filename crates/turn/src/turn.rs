@@ -1,0 +1,379 @@
+//! The turn: input by input, one commit at a time.
+//!
+//! ```text
+//! input ─► needs ─┬─ at hand ──────────────► decide ─► forming commit ─► commit ─► act
+//!                 └─ Load ─► Loaded ───────────▲            (one in flight)
+//! ```
+
+use std::collections::VecDeque;
+
+use dunlin_delivery::{self as delivery, Delivery, Known};
+use dunlin_engine::{self as engine, Engine};
+use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
+
+use crate::command::{Command, Decided, Effect, Happening, Input, LoadId, Need, Rows};
+use crate::keys::Keys;
+use crate::load::{Loads, Waiting};
+
+/// Images written in one turn.
+const IMAGES_PER_TURN_MAX: usize = 500;
+/// Emits of one input that are handled in its own commit.
+const EMITS_PER_INPUT_MAX: usize = 64;
+
+/// What the two cores and their queues are, between two happenings.
+pub struct Turn {
+    engine: Engine,
+    delivery: Delivery,
+    keys: Keys,
+    loads: Loads,
+    next_seq: u64,
+    committed: u64,
+    forming: Decided,
+    forming_bytes: usize,
+    forming_effects: Vec<Effect>,
+    /// Effects of the commit in flight.
+    in_flight: Option<Vec<Effect>>,
+    commands: Vec<Command>,
+}
+
+impl Turn {
+    /// A turn over two cores that hold what the store held. `next_seq` is the first free place,
+    /// `commit_no` the last commit.
+    #[must_use]
+    pub fn new(engine: Engine, delivery: Delivery, next_seq: Seq, commit_no: u64) -> Self {
+        Self {
+            engine,
+            delivery,
+            keys: Keys::default(),
+            loads: Loads::default(),
+            next_seq: next_seq.0,
+            committed: commit_no,
+            forming: Decided {
+                commit_no: commit_no + 1,
+                ..Decided::default()
+            },
+            forming_bytes: 0,
+            forming_effects: Vec::new(),
+            in_flight: None,
+            commands: Vec::new(),
+        }
+    }
+
+    /// The engine, to look at.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The delivery core, to look at.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Whether the forming commit is so large that no more should be decided into it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.forming.rows() >= limits::COMMIT_ROWS_MAX
+            || self.forming_bytes >= limits::COMMIT_BYTES_MAX
+    }
+
+    /// Whether nothing is in flight, loading, or waiting to be committed or called.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+            && self.forming.rows() == 0
+            && self.loads.is_empty()
+            && self.engine.busy() == 0
+            && self.delivery.in_flight() == 0
+    }
+
+    /// When something comes due by itself.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        [self.engine.next_wake(), self.delivery.next_wake()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// After a restart: sends out what is ready.
+    pub fn resume(&mut self, now: Timestamp, seed: u64) {
+        let commit = self.forming.commit_no;
+        let next = &mut self.next_seq;
+        let mut draw = || draw(next);
+        let mut cx = engine::Context {
+            now,
+            seed,
+            commit,
+            next_seq: &mut draw,
+        };
+        let out = self.engine.resume(&mut cx);
+        self.take_engine(out, now, seed);
+        let effects = self.delivery.finish_restore(now);
+        self.forming_effects
+            .extend(effects.into_iter().map(Effect::Delivery));
+    }
+
+    /// Takes in something that happened.
+    pub fn on(&mut self, happening: Happening, now: Timestamp, seed: u64) {
+        match happening {
+            Happening::Input(input) => self.submit(input, now, seed),
+            Happening::Loaded(id, rows) => self.loaded(id, rows, now, seed),
+            Happening::Committed(commit) => self.durable(commit),
+        }
+    }
+
+    /// Takes up timers, and says what is to be done.
+    pub fn flush(&mut self, now: Timestamp, seed: u64) -> Vec<Command> {
+        if !self.is_full() {
+            for input in self.engine.take_due(now, limits::TIMERS_PER_TURN_MAX) {
+                self.submit(Input::Engine(input), now, seed);
+            }
+            for input in self.delivery.take_due(now, limits::TIMERS_PER_TURN_MAX) {
+                self.submit(Input::Delivery(input), now, seed);
+            }
+            let pictures = self.engine.picture(Seq(self.next_seq), IMAGES_PER_TURN_MAX);
+            self.forming.engine.extend(pictures);
+        }
+        self.send_commit();
+        std::mem::take(&mut self.commands)
+    }
+
+    fn send_commit(&mut self) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        let effects = std::mem::take(&mut self.forming_effects);
+        if self.forming.rows() == 0 {
+            if !effects.is_empty() {
+                self.commands.push(Command::Act(effects));
+            }
+            return;
+        }
+        let next = Decided {
+            commit_no: self.forming.commit_no + 1,
+            ..Decided::default()
+        };
+        let decided = std::mem::replace(&mut self.forming, next);
+        self.forming_bytes = 0;
+        self.in_flight = Some(effects);
+        self.commands.push(Command::Commit(decided));
+    }
+
+    fn durable(&mut self, commit: u64) {
+        self.committed = commit;
+        self.engine.committed(commit);
+        if let Some(effects) = self.in_flight.take()
+            && !effects.is_empty()
+        {
+            self.commands.push(Command::Act(effects));
+        }
+    }
+
+    fn submit(&mut self, input: Input, now: Timestamp, seed: u64) {
+        let run = run_of(&input);
+        let Some(input) = self.loads.queue_behind(run, input) else {
+            return;
+        };
+        let (ledger, keys) = self.needs(&input);
+        let unknown: Vec<DedupeKey> = keys
+            .iter()
+            .filter(|key| self.keys.get(key).is_none())
+            .copied()
+            .collect();
+        if ledger.is_none() && unknown.is_empty() {
+            self.decide(input, None, &keys, now, seed);
+            return;
+        }
+        let id = self
+            .loads
+            .start(ledger.map(|(run, _)| run), Waiting { input, keys });
+        self.commands.push(Command::Load(
+            id,
+            Need {
+                ledger,
+                keys: unknown,
+            },
+        ));
+    }
+
+    fn needs(&self, input: &Input) -> (Option<(Seq, Seq)>, Vec<DedupeKey>) {
+        match input {
+            Input::Engine(input) => {
+                let needs = self.engine.needs(input);
+                let chain = |run| (run, self.engine.last_row(run));
+                (needs.ledger.map(chain), needs.dedupe)
+            }
+            Input::Delivery(input) => {
+                let mut keys = self.delivery.needs(input).dedupe;
+                // The event goes to the engine in the same commit, so its keys are read now.
+                if let delivery::Input::Attempted(attempted) = input
+                    && let delivery::AttemptOutcome::Event { event, .. } = &attempted.outcome
+                {
+                    keys.extend(self.engine.event_keys_of(event));
+                }
+                (None, keys)
+            }
+        }
+    }
+
+    fn loaded(&mut self, id: LoadId, rows: Rows, now: Timestamp, seed: u64) {
+        let Some(waiting) = self.loads.finish(id) else {
+            return;
+        };
+        for key in &waiting.keys {
+            self.keys.read(*key, rows.known.get(key).copied());
+        }
+        let run = run_of(&waiting.input);
+        self.decide(waiting.input, rows.ledger, &waiting.keys, now, seed);
+        let Some(run) = run else { return };
+        for (n, input) in self.loads.release(run).into_iter().enumerate() {
+            self.submit(input, now, seed.rotate_left(n as u32 + 1));
+        }
+    }
+
+    fn decide(
+        &mut self,
+        input: Input,
+        ledger: Option<engine::LedgerRows>,
+        keys: &[DedupeKey],
+        now: Timestamp,
+        seed: u64,
+    ) {
+        match input {
+            Input::Engine(input) => self.decide_engine(input, ledger, keys, now, seed),
+            Input::Delivery(input) => self.decide_delivery(input, keys, now, seed),
+        }
+    }
+
+    fn decide_engine(
+        &mut self,
+        input: engine::Input,
+        ledger: Option<engine::LedgerRows>,
+        keys: &[DedupeKey],
+        now: Timestamp,
+        seed: u64,
+    ) {
+        let known = self
+            .known(keys)
+            .map(|(key, known)| (key, known.seq))
+            .collect();
+        let commit = self.forming.commit_no;
+        let next = &mut self.next_seq;
+        let mut draw = || draw(next);
+        let mut cx = engine::Context {
+            now,
+            seed,
+            commit,
+            next_seq: &mut draw,
+        };
+        let out = self
+            .engine
+            .handle(input, engine::Loaded { ledger, known }, &mut cx);
+        self.take_engine(out, now, seed);
+    }
+
+    /// Takes the engine's rows and effects; a fetch is a load of ours.
+    fn take_engine(&mut self, out: engine::Outcome, now: Timestamp, seed: u64) {
+        for write in &out.writes {
+            self.forming_bytes += write.weight_bytes();
+            if let engine::Write::Dedupe { key, seq, .. } = write {
+                let known = Known {
+                    seq: *seq,
+                    at: Timestamp::ZERO,
+                    hash: [0; 16],
+                };
+                self.keys.wrote(*key, known);
+            }
+        }
+        self.forming.engine.extend(out.writes);
+        let mut fetches = VecDeque::new();
+        for effect in out.effects {
+            match effect {
+                engine::Effect::Fetch(run) => fetches.push_back(run),
+                effect => self.forming_effects.push(Effect::Engine(effect)),
+            }
+        }
+        for run in fetches {
+            self.submit(Input::Engine(engine::Input::Fetched { run }), now, seed);
+        }
+    }
+
+    fn decide_delivery(
+        &mut self,
+        input: delivery::Input,
+        keys: &[DedupeKey],
+        now: Timestamp,
+        seed: u64,
+    ) {
+        let loaded = delivery::Loaded {
+            known: self.known(keys).collect(),
+        };
+        let next = &mut self.next_seq;
+        let mut draw = || draw(next);
+        let mut cx = delivery::Context {
+            now,
+            seed,
+            next_seq: &mut draw,
+        };
+        let mut out = self.delivery.handle(input, &loaded, &mut cx);
+        let emits = std::mem::take(&mut out.emits);
+        debug_assert!(
+            emits.len() <= EMITS_PER_INPUT_MAX,
+            "one event an endpoint at most"
+        );
+        for delivery::Emit::AppendEvent { event, delivery } in emits {
+            let keys = self.engine.event_keys_of(&event);
+            let from = self.forming.engine.len();
+            let events = vec![event];
+            let input = engine::Input::Events {
+                token: dunlin_types::Token::NONE,
+                events,
+            };
+            self.decide_engine(input, None, &keys, now, seed);
+            let appended = self.forming.engine[from..]
+                .iter()
+                .find_map(|write| match write {
+                    engine::Write::Event(event) => Some(event.seq),
+                    _ => None,
+                });
+            if let Some(seq) = appended {
+                out.set_event(delivery, seq);
+            }
+        }
+        for write in &out.writes {
+            if let delivery::Write::Dedupe(row) = write {
+                self.keys.wrote(
+                    row.key,
+                    Known {
+                        seq: row.seq,
+                        at: row.at,
+                        hash: row.hash,
+                    },
+                );
+            }
+        }
+        self.forming.delivery.extend(out.writes);
+        self.forming_effects
+            .extend(out.effects.into_iter().map(Effect::Delivery));
+    }
+
+    fn known<'a>(&'a self, keys: &'a [DedupeKey]) -> impl Iterator<Item = (DedupeKey, Known)> + 'a {
+        keys.iter()
+            .filter_map(|key| self.keys.get(key).flatten().map(|known| (*key, known)))
+    }
+}
+
+fn run_of(input: &Input) -> Option<Seq> {
+    match input {
+        Input::Engine(input) => Engine::run_of(input),
+        Input::Delivery(_) => None,
+    }
+}
+
+fn draw(next: &mut u64) -> Seq {
+    let seq = Seq(*next);
+    *next += 1;
+    seq
+}
