@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::value::{Evaluated, Number, Val, failed};
 
 /// Longest text that is tried as a date.
-const DATE_BYTES_MAX: usize = 64;
+const DATE_BYTES_MAX: usize = 128;
 
 /// Forms of dates beside ISO 8601 and RFC 2822. Without a zone they are in UTC.
 const DATE_FORMATS: [&str; 16] = [

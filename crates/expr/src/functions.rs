@@ -321,7 +321,7 @@ fn json_parse<'a>(meter: &mut Meter, value: &Val<'a>) -> Evaluated<Val<'a>> {
     let Val::Text(text) = value else {
         return undefined(Function::JsonParse, std::slice::from_ref(value));
     };
-    // Every two bytes may become a value of their own.
+    // Parsing makes up to one value for every two bytes, so it costs more than reading them.
     meter.charge(text.as_str().len() / 8)?;
     match serde_json::from_str::<Value>(text.as_str()) {
         Ok(parsed) => Ok(Val::from_owned_json(parsed)),

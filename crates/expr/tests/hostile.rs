@@ -31,7 +31,7 @@ fn nested_comprehensions_over_long_lists_end_at_the_budget() {
         "event.data.l.all(a, event.data.l == event.data.l)",
         "event.data.l.all(a, event.data.s.contains('b') == false)",
         "event.data.l.all(a, event.data.s.matches('a*b') == false)",
-        "event.data.l.all(a, 'a'.matches('a' + a))",
+        "event.data.l.all(a, 'a'.matches('a' + a) == false)",
         "event.data.l.all(a, lowercase(event.data.s) == event.data.s)",
         "event.data.l.map(a, event.data.l)",
         "event.data.l.map(a, event.data.s + event.data.s)",
@@ -92,7 +92,7 @@ fn deep_and_long_texts_are_refused_or_evaluated_without_overflow() {
     }
     let nested = "(".repeat(1500) + "1" + &")".repeat(1500);
     assert_eq!(run(&nested, &event), None);
-    let chain = vec!["event.data.a == 1"; 200].join(" && ");
+    let chain = vec!["event.data.a == 1"; 190].join(" && ");
     assert_eq!(run(&chain, &event), None);
     let path = format!("event{}", ".b".repeat(2000));
     assert_eq!(run(&path, &event), Some(Code::ExpressionBad));
