@@ -1,1 +1,270 @@
-//! Sans-IO core for messages and endpoint deliveries.
+//! Sans-IO core for sources, messages, endpoints and deliveries: it decides which endpoints a
+//! message goes to, when each is tried, and what each try means.
+//!
+//! It must never read a clock, draw a random number, touch a file or the network, or know a foreign
+//! format: time and seed come with each input, rows and effects go out as values.
+
+mod accept;
+mod application;
+mod attempt;
+mod config;
+mod effect;
+mod endpoint;
+mod input;
+mod queue;
+mod recover;
+mod rival;
+mod route;
+mod schedule;
+mod secrets;
+mod source;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
+
+pub use application::{Application, DEFAULT_APPLICATION, NewApplication};
+pub use config::Config;
+pub use effect::{Answer, AttemptEffect, Effect, Emit, Outcome};
+pub use endpoint::{Endpoint, EndpointConfig, Transformation};
+pub use input::{AttemptOutcome, Attempted, Control, Input, NewMessage};
+pub use route::{Verdict, verdict};
+pub use secrets::SecretVersion;
+pub use source::{NewSource, Source, SourceKind, SourceMode};
+pub use write::{
+    AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
+    RepeatRow, Trigger, Write,
+};
+
+/// The URL of a card endpoint that delivers into this server's own event log.
+pub const INTERNAL_EVENTS_URL: &str = "internal://events";
+
+/// What the operator may set.
+#[derive(Clone, Debug)]
+pub struct DeliveryOptions {
+    /// Every delay between attempts, instead of the schedule, its jitter and its floors.
+    pub retry_interval_ms: Option<i64>,
+    /// URLs that begin with one of these are this server's own event API: delivery to them is in
+    /// process, as to [`INTERNAL_EVENTS_URL`].
+    pub own_event_urls: Vec<String>,
+    /// Deliveries of one endpoint in flight.
+    pub in_flight_per_endpoint_max: usize,
+    /// Deliveries in flight.
+    pub in_flight_max: usize,
+}
+
+impl Default for DeliveryOptions {
+    fn default() -> Self {
+        Self {
+            retry_interval_ms: None,
+            own_event_urls: Vec::new(),
+            in_flight_per_endpoint_max: limits::DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX,
+            in_flight_max: limits::DELIVERIES_IN_FLIGHT_MAX,
+        }
+    }
+}
+
+/// What a decision may draw on besides the input.
+pub struct Context<'a> {
+    /// The instant of the decision; never earlier than that of the one before.
+    pub now: Timestamp,
+    /// The input's seed, from which jitter comes.
+    pub seed: u64,
+    /// The next number of the shard's sequence.
+    pub next_seq: &'a mut dyn FnMut() -> Seq,
+}
+
+impl Context<'_> {
+    fn seq(&mut self) -> Seq {
+        (self.next_seq)()
+    }
+}
+
+/// The cold rows that an input needs at hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Dedupe rows, where they exist.
+    pub dedupe: Vec<DedupeKey>,
+}
+
+/// What a dedupe row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// For a provider's id the first message; for a card event the endpoint that made it.
+    pub seq: Seq,
+    /// When that was.
+    pub at: Timestamp,
+    /// The hash of the first message's body.
+    pub hash: [u8; 16],
+}
+
+/// The cold rows that [`Delivery::needs`] asked for, those that the same turn is about to commit
+/// included.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Dedupe rows by key.
+    pub known: BTreeMap<DedupeKey, Known>,
+}
+
+/// The core. Everything in it can be rebuilt from its rows.
+pub struct Delivery {
+    options: DeliveryOptions,
+    config: Arc<Config>,
+    queue: queue::Queue,
+    rivals: rival::Rivals,
+}
+
+impl Delivery {
+    /// A core that knows nothing but the application `default`.
+    #[must_use]
+    pub fn new(options: DeliveryOptions) -> Self {
+        let caps = queue::Caps {
+            per_endpoint: options.in_flight_per_endpoint_max,
+            total: options.in_flight_max,
+        };
+        Self {
+            options,
+            config: Arc::new(Config::with_default_application()),
+            queue: queue::Queue::new(caps),
+            rivals: rival::Rivals::default(),
+        }
+    }
+
+    /// Which cold rows `handle` wants for this input.
+    #[must_use]
+    pub fn needs(&self, input: &Input) -> Needs {
+        let key = match input {
+            Input::Accept {
+                source, message, ..
+            } => Some(accept::message_key(*source, &message.provider_id)),
+            Input::Attempted(attempted) => self.event_key_of(attempted),
+            _ => None,
+        };
+        Needs {
+            dedupe: key.into_iter().collect(),
+        }
+    }
+
+    /// Decides one input.
+    pub fn handle(&mut self, input: Input, loaded: &Loaded, cx: &mut Context<'_>) -> Outcome {
+        let mut out = Outcome::default();
+        match input {
+            Input::Accept {
+                token,
+                source,
+                message,
+            } => self.accept(token, source, message, loaded, cx, &mut out),
+            Input::Attempted(attempted) => self.attempted(*attempted, loaded, cx, &mut out),
+            Input::Due { delivery } => self.due(delivery, cx, &mut out),
+            Input::Resend {
+                token,
+                message,
+                endpoint,
+            } => self.resend(token, message, endpoint, cx, &mut out),
+            Input::SendTest {
+                token,
+                endpoint,
+                message,
+                wait,
+            } => self.send_test(token, endpoint, message, wait, cx, &mut out),
+            other => self.manage(other, cx, &mut out),
+        }
+        out
+    }
+
+    /// Management inputs: each answers with the row as it is now, or with a refusal.
+    fn manage(&mut self, input: Input, cx: &mut Context<'_>, out: &mut Outcome) {
+        let (token, answer) = match input {
+            Input::CreateApplication { token, new } => {
+                (token, self.create_application(new, cx, out))
+            }
+            Input::DeleteApplication { token, application } => {
+                (token, self.delete_application(application, cx, out))
+            }
+            Input::CreateSource { token, new } => (token, self.create_source(new, cx, out)),
+            Input::DeleteSource { token, source } => (token, self.delete_source(source, out)),
+            Input::RotateSourceSecret {
+                token,
+                source,
+                secret,
+                grace_ms,
+            } => (
+                token,
+                self.rotate_source(source, secret, grace_ms, cx.now, out),
+            ),
+            Input::CreateEndpoint {
+                token,
+                config,
+                secret,
+            } => (token, self.create_endpoint(config, secret, cx, out)),
+            Input::UpdateEndpoint {
+                token,
+                endpoint,
+                config,
+            } => (token, self.update_endpoint(endpoint, config, cx, out)),
+            Input::DeleteEndpoint { token, endpoint } => {
+                (token, self.delete_endpoint(endpoint, cx, out))
+            }
+            Input::RotateEndpointSecret {
+                token,
+                endpoint,
+                secret,
+                grace_ms,
+            } => (
+                token,
+                self.rotate_endpoint(endpoint, secret, grace_ms, cx.now, out),
+            ),
+            // `handle` has taken these.
+            Input::Accept { .. }
+            | Input::Attempted(_)
+            | Input::Due { .. }
+            | Input::Resend { .. }
+            | Input::SendTest { .. } => return,
+        };
+        out.answer(token, answer.unwrap_or_else(Answer::Refused));
+    }
+
+    /// When the next delivery is due.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.queue.next_wake()
+    }
+
+    /// Takes up to `max` deliveries that are due at `now`; each must be handed to `handle`.
+    pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
+        let due = self.queue.take_due(now, max);
+        due.into_iter()
+            .map(|delivery| Input::Due { delivery })
+            .collect()
+    }
+
+    /// Applications, sources and endpoints as they are now; cheap, and shared until one changes.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    /// The rows of all pending deliveries, in order.
+    pub fn pending(&self) -> impl Iterator<Item = &DeliveryRow> {
+        self.queue.rows()
+    }
+
+    /// How many attempts are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.queue.in_flight()
+    }
+
+    /// Whether messages for that endpoint end in this server's own event log.
+    #[must_use]
+    pub fn is_in_process(&self, endpoint: &EndpointConfig) -> bool {
+        let own = |url: &String| endpoint.url.starts_with(url.as_str());
+        endpoint.url == INTERNAL_EVENTS_URL || self.options.own_event_urls.iter().any(own)
+    }
+
+    fn config_mut(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+}

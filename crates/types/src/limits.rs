@@ -67,7 +67,7 @@ pub const DELIVERY_PENALTY_MS_MIN: i64 = 60_000;
 /// Longest `Retry-After` of a receiver that is honoured, unless twice the delay is longer.
 pub const DELIVERY_RETRY_AFTER_MS_MAX: i64 = 60 * 60 * 1000;
 /// Card events that wait for another endpoint to finish the same message; more are not held.
-pub const CARD_EVENTS_HELD_MAX: usize = 256;
+pub const CARD_EVENTS_HELD_MAX: usize = 64;
 /// Response of a receiver that is kept.
 pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Response of a receiver that is read at all.

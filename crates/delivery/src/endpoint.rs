@@ -1,0 +1,268 @@
+//! Endpoints: where messages go. Each change of one leaves a version behind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits};
+
+use crate::application::{full, taken};
+use crate::{
+    Answer, Context, Delivery, EndpointVersionRow, Outcome, SecretVersion, Write, secrets,
+};
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its row.
+    pub id: Seq,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// The number of its present version.
+    pub version: u32,
+    /// From where on that version holds.
+    pub from_seq: Seq,
+    /// What its owner set.
+    pub config: Arc<EndpointConfig>,
+    /// What signs its deliveries, newest first.
+    pub secrets: Vec<SecretVersion>,
+}
+
+impl Endpoint {
+    /// The id users see.
+    #[must_use]
+    pub fn ksuid(&self) -> Ksuid {
+        Ksuid::new(KsuidKind::Endpoint, self.created, self.id)
+    }
+}
+
+/// What the owner of an endpoint sets.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct EndpointConfig {
+    /// The application it belongs to.
+    pub app: Seq,
+    /// The id its owner gave it, unique in the application.
+    pub uid: Option<String>,
+    /// Where messages go.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Whether nothing is sent to it.
+    pub disabled: bool,
+    /// Why, when it was not its owner who disabled it.
+    pub disabled_reason: Option<String>,
+    /// The event types it wants; all when empty.
+    pub event_types: Vec<String>,
+    /// The channels it wants; all when empty.
+    pub channels: Vec<String>,
+    /// Messages per second; kept, not yet applied.
+    pub throttle_rate: Option<u32>,
+    /// What its owner noted.
+    pub metadata: BTreeMap<String, String>,
+    /// Headers of each request; may hold credentials.
+    pub headers: BTreeMap<String, String>,
+    /// The card it was made from.
+    pub integration: Option<String>,
+    /// What rewrites its messages.
+    pub transformation: Option<Transformation>,
+}
+
+/// Without the values of headers, which may be credentials.
+impl fmt::Debug for EndpointConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointConfig")
+            .field("app", &self.app)
+            .field("uid", &self.uid)
+            .field("url", &self.url)
+            .field("disabled", &self.disabled)
+            .field("event_types", &self.event_types)
+            .field("channels", &self.channels)
+            .field("headers", &self.headers.keys())
+            .field("integration", &self.integration)
+            .field("transformation", &self.transformation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A script that rewrites an endpoint's messages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transformation {
+    /// The script.
+    pub code: Arc<str>,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// What it sees as `env`; may hold credentials.
+    pub variables: BTreeMap<String, String>,
+    /// When it last changed.
+    pub updated: Timestamp,
+}
+
+/// Without the values of variables, which may be credentials.
+impl fmt::Debug for Transformation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transformation")
+            .field("code_bytes", &self.code.len())
+            .field("enabled", &self.enabled)
+            .field("variables", &self.variables.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    pub(crate) fn create_endpoint(
+        &mut self,
+        config: EndpointConfig,
+        secret: Secret,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        if self.config.endpoints().count() >= limits::ENDPOINTS_MAX {
+            return Err(full("endpoints", limits::ENDPOINTS_MAX));
+        }
+        if self.config.application(config.app).is_none() {
+            return Err(Coded::plain(Code::NotFound));
+        }
+        self.check_uid(&config, None)?;
+        let id = cx.seq();
+        let endpoint = Endpoint {
+            id,
+            created: cx.now,
+            updated: cx.now,
+            version: 1,
+            from_seq: id,
+            config: Arc::new(config),
+            secrets: secrets::first(secret, cx.now),
+        };
+        Ok(Answer::Endpoint(self.put_version(endpoint, out)))
+    }
+
+    pub(crate) fn update_endpoint(
+        &mut self,
+        id: Seq,
+        config: EndpointConfig,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        let old = self.endpoint(id)?;
+        if config.app != old.config.app {
+            let detail = "an endpoint stays with its application";
+            return Err(Coded::new(Code::BadRequest, detail));
+        }
+        self.check_uid(&config, Some(id))?;
+        Ok(Answer::Endpoint(self.change(&old, config, cx, out)))
+    }
+
+    pub(crate) fn delete_endpoint(
+        &mut self,
+        id: Seq,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        self.endpoint(id)?;
+        self.remove_endpoint(id, cx, out);
+        Ok(Answer::Deleted)
+    }
+
+    pub(crate) fn rotate_endpoint(
+        &mut self,
+        id: Seq,
+        secret: Secret,
+        grace_ms: i64,
+        now: Timestamp,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        let mut endpoint = Endpoint::clone(&*self.endpoint(id)?);
+        endpoint.secrets = secrets::rotated(&endpoint.secrets, secret, grace_ms, now);
+        endpoint.updated = now;
+        // Secrets are no part of a version: no question about the past needs them.
+        Ok(Answer::Endpoint(self.put_endpoint(endpoint, out)))
+    }
+
+    /// Disables an endpoint for what its receiver did.
+    pub(crate) fn disable_endpoint(
+        &mut self,
+        id: Seq,
+        reason: &str,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        let Ok(old) = self.endpoint(id) else { return };
+        if old.config.disabled {
+            return;
+        }
+        let mut config = EndpointConfig::clone(&old.config);
+        config.disabled = true;
+        config.disabled_reason = Some(reason.to_owned());
+        self.change(&old, config, cx, out);
+    }
+
+    pub(crate) fn remove_endpoint(&mut self, id: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
+        let Ok(old) = self.endpoint(id) else { return };
+        self.config_mut().remove_endpoint(id);
+        out.writes.push(Write::EndpointDeleted(id));
+        out.writes.push(Write::EndpointVersion(EndpointVersionRow {
+            endpoint: id,
+            version: old.version + 1,
+            from_seq: cx.seq(),
+            at: cx.now,
+            config: None,
+        }));
+        // There may be any number of them, so they end one by one as they come due.
+        self.queue.all_due(id, cx.now);
+    }
+
+    pub(crate) fn endpoint(&self, id: Seq) -> Result<Arc<Endpoint>, Coded> {
+        let found = self.config.endpoint(id).cloned();
+        found.ok_or_else(|| Coded::plain(Code::NotFound))
+    }
+
+    fn check_uid(&self, config: &EndpointConfig, own: Option<Seq>) -> Result<(), Coded> {
+        let Some(uid) = &config.uid else {
+            return Ok(());
+        };
+        match self.config.endpoint_of_uid(config.app, uid) {
+            Some(other) if Some(other.id) != own => Err(taken("endpoint", uid)),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        old: &Endpoint,
+        config: EndpointConfig,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Arc<Endpoint> {
+        if config.disabled {
+            self.queue.ready_due(old.id, cx.now);
+        }
+        let endpoint = Endpoint {
+            version: old.version + 1,
+            from_seq: cx.seq(),
+            updated: cx.now,
+            config: Arc::new(config),
+            ..old.clone()
+        };
+        self.put_version(endpoint, out)
+    }
+
+    fn put_version(&mut self, endpoint: Endpoint, out: &mut Outcome) -> Arc<Endpoint> {
+        out.writes.push(Write::EndpointVersion(EndpointVersionRow {
+            endpoint: endpoint.id,
+            version: endpoint.version,
+            from_seq: endpoint.from_seq,
+            at: endpoint.updated,
+            config: Some(Arc::clone(&endpoint.config)),
+        }));
+        self.put_endpoint(endpoint, out)
+    }
+
+    fn put_endpoint(&mut self, endpoint: Endpoint, out: &mut Outcome) -> Arc<Endpoint> {
+        let endpoint = Arc::new(endpoint);
+        self.config_mut().put_endpoint(Arc::clone(&endpoint));
+        out.writes.push(Write::Endpoint(Arc::clone(&endpoint)));
+        endpoint
+    }
+}

@@ -1,0 +1,267 @@
+//! The rows the core writes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_types::{Code, DedupeKey, Ksuid, KsuidKind, Seq, Timestamp};
+
+use crate::{Application, Endpoint, EndpointConfig, Source};
+
+/// One row. A row that exists already under its key is replaced.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// An application, by id.
+    Application(Arc<Application>),
+    /// That application is gone.
+    ApplicationDeleted(Seq),
+    /// A source with its secrets, by id.
+    Source(Arc<Source>),
+    /// That source is gone.
+    SourceDeleted(Seq),
+    /// An endpoint with its secrets, by id.
+    Endpoint(Arc<Endpoint>),
+    /// That endpoint is gone; its versions stay.
+    EndpointDeleted(Seq),
+    /// What an endpoint was like from some point on; appended.
+    EndpointVersion(EndpointVersionRow),
+    /// A message; appended.
+    Message(Arc<Message>),
+    /// Something that may happen only once within a window, by key.
+    Dedupe(DedupeRow),
+    /// A message that came again; appended.
+    Repeat(RepeatRow),
+    /// A delivery, by its sequence number.
+    Delivery(DeliveryRow),
+    /// An attempt; appended.
+    Attempt(Box<AttemptRow>),
+}
+
+impl Write {
+    /// Sets [`AttemptRow::event`] if this is the attempt of `delivery` that made an event.
+    pub fn set_event(&mut self, delivery: Seq, event: Seq) {
+        if let Self::Attempt(row) = self
+            && row.delivery == delivery
+            && row.result == AttemptResult::Succeeded
+        {
+            row.event = Some(event);
+        }
+    }
+}
+
+/// One accepted webhook, or a sample.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// The application it belongs to.
+    pub app: Seq,
+    /// The source it came through; none for a sample.
+    pub source: Option<Seq>,
+    /// The event type.
+    pub event_type: String,
+    /// The provider's id, which goes out again as `webhook-id`.
+    pub provider_id: String,
+    /// The headers received that are kept.
+    pub headers: Vec<(String, String)>,
+    /// Its channels.
+    pub channels: Vec<String>,
+    /// The exact bytes received.
+    pub body: Bytes,
+    /// Sixteen bytes of a hash of them.
+    pub body_hash: [u8; 16],
+    /// Whether it is a sample that somebody sent from here.
+    pub test: bool,
+}
+
+impl Message {
+    /// The id users see.
+    #[must_use]
+    pub fn id(&self) -> Ksuid {
+        Ksuid::new(KsuidKind::Message, self.at, self.seq)
+    }
+}
+
+/// Without the body, which is the customer's.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("seq", &self.seq)
+            .field("event_type", &self.event_type)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that is taken for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DedupeRow {
+    /// The key.
+    pub key: DedupeKey,
+    /// See [`crate::Known::seq`].
+    pub seq: Seq,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// See [`crate::Known::hash`].
+    pub hash: [u8; 16],
+    /// From when on it may be dropped.
+    pub expires: Timestamp,
+}
+
+/// A message that came again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatRow {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// The first message of that id.
+    pub message: Seq,
+    /// When it came again.
+    pub at: Timestamp,
+    /// The hash of the body that came.
+    pub body_hash: [u8; 16],
+    /// Whether that differs from the first.
+    pub conflict: bool,
+    /// The body, if it does.
+    pub body: Option<Bytes>,
+}
+
+/// What an endpoint was like, so that "why not" can be answered for any message.
+#[derive(Clone, Debug)]
+pub struct EndpointVersionRow {
+    /// Whose version it is.
+    pub endpoint: Seq,
+    /// 1 for the first.
+    pub version: u32,
+    /// It holds for messages after this point, until the next version.
+    pub from_seq: Seq,
+    /// When that was.
+    pub at: Timestamp,
+    /// The fields; none once the endpoint is gone.
+    pub config: Option<Arc<EndpointConfig>>,
+}
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Trigger {
+    /// The message matched the endpoint. Retried on the schedule.
+    Scheduled = 0,
+    /// Somebody asked for it. One attempt.
+    Manual = 1,
+    /// It is a sample. One attempt.
+    Test = 2,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum DeliveryState {
+    /// Not done: due at `next_at`, or under way.
+    Pending = 0,
+    /// The receiver has it.
+    Succeeded = 1,
+    /// Given up.
+    Failed = 2,
+    /// Not wanted: by the transformation, or because the endpoint is gone.
+    Cancelled = 3,
+    /// Another endpoint made the same event from the same message.
+    Duplicate = 4,
+}
+
+/// One message for one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// The message.
+    pub message: Seq,
+    /// The endpoint.
+    pub endpoint: Seq,
+    /// Why it exists: per message and endpoint there is one that is scheduled at most.
+    pub trigger: Trigger,
+    /// How it stands.
+    pub state: DeliveryState,
+    /// Attempts that have ended.
+    pub tries: u8,
+    /// When the next is due; while pending only. An attempt under way leaves it in the past.
+    pub next_at: Option<Timestamp>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it left `Pending`.
+    pub ended: Option<Timestamp>,
+    /// Why it failed, or was cancelled without an attempt.
+    pub code: Option<Code>,
+    /// Whether the message goes to this server's event log by other endpoints, too, so that the
+    /// same event may be made twice.
+    pub rivals: bool,
+}
+
+impl DeliveryRow {
+    /// The id users see.
+    #[must_use]
+    pub fn id(&self) -> Ksuid {
+        Ksuid::new(KsuidKind::Delivery, self.created, self.seq)
+    }
+}
+
+/// What an attempt came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// The receiver has it.
+    Succeeded,
+    /// It did not arrive.
+    Failed,
+    /// The transformation asked not to send.
+    Cancelled,
+    /// That endpoint made the same event from the same message.
+    DuplicateOf(Seq),
+}
+
+/// One try of one delivery, ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Its place in the order of the world.
+    pub seq: Seq,
+    /// Whose try it was.
+    pub delivery: Seq,
+    /// The message.
+    pub message: Seq,
+    /// The endpoint.
+    pub endpoint: Seq,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// 1 for the first of its delivery.
+    pub attempt_no: u8,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// What it came to.
+    pub result: AttemptResult,
+    /// The receiver's status; 0 when there was none.
+    pub status: u16,
+    /// Why it failed.
+    pub code: Option<Code>,
+    /// The same in words; empty when there is nothing to add.
+    pub detail: String,
+    /// The URL that was asked.
+    pub url: String,
+    /// The receiver's answer, as much of it as is kept.
+    pub response: Bytes,
+    /// What the transformation wrote to its console.
+    pub logs: Vec<String>,
+    /// The event it appended; the core leaves it open, see [`Write::set_event`].
+    pub event: Option<Seq>,
+    /// When the next attempt is due, if there is one.
+    pub next_at: Option<Timestamp>,
+}
+
+impl AttemptRow {
+    /// The id users see.
+    #[must_use]
+    pub fn id(&self) -> Ksuid {
+        Ksuid::new(KsuidKind::Attempt, self.at, self.seq)
+    }
+}

@@ -1,0 +1,5 @@
+//! The core against a small world: scenarios as text, and a property over random histories.
+
+mod model;
+mod scenarios;
+mod world;
