@@ -153,6 +153,12 @@ pub const REDISPATCH_DELAY_MS: i64 = 1_000;
 pub const FUNCTIONS_PER_APP_MAX: usize = 1000;
 /// Triggers of one function (SDK protocol).
 pub const TRIGGERS_PER_FUNCTION_MAX: usize = 10;
+/// Event name of a trigger, in characters (SDK protocol).
+pub const TRIGGER_EVENT_CHARS_MAX: usize = 255;
+/// `cancelOn` rules of one function (SDK protocol).
+pub const CANCELS_PER_FUNCTION_MAX: usize = 5;
+/// Concurrency rules of one function (SDK protocol).
+pub const CONCURRENCY_RULES_MAX: usize = 2;
 /// Body of a registration.
 pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Body of a management request.

@@ -129,12 +129,32 @@ pub(crate) fn cut(body: &Bytes, part: &str) -> Payload {
 /// the number means nothing.
 #[must_use]
 pub fn json_depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    let (mut quoted, mut escaped) = (false, false);
+    scan(text).depth
+}
+
+/// What can be told of JSON text at a glance.
+pub(crate) struct Scan {
+    /// Nesting of objects and arrays.
+    pub(crate) depth: usize,
+    /// Whether it may hold what is JSON by grammar but has no value: half a surrogate pair, or a
+    /// number beyond all numbers.
+    pub(crate) doubtful: bool,
+}
+
+/// Digits in a row that may be beyond all numbers.
+const DIGITS_PLAIN_MAX: usize = 300;
+
+/// Looks at every byte once.
+pub(crate) fn scan(text: &[u8]) -> Scan {
+    let (mut depth, mut deepest, mut digits) = (0_usize, 0_usize, 0_usize);
+    let (mut quoted, mut escaped, mut doubtful) = (false, false, false);
     for byte in text {
         if quoted {
             match byte {
-                _ if escaped => escaped = false,
+                _ if escaped => {
+                    escaped = false;
+                    doubtful |= *byte == b'u';
+                }
                 b'\\' => escaped = true,
                 b'"' => quoted = false,
                 _ => {}
@@ -142,6 +162,12 @@ pub fn json_depth(text: &[u8]) -> usize {
             continue;
         }
         match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                doubtful |= digits > DIGITS_PLAIN_MAX;
+                continue;
+            }
+            b'e' | b'E' => doubtful |= digits > 0,
             b'"' => quoted = true,
             b'{' | b'[' => {
                 depth += 1;
@@ -150,8 +176,12 @@ pub fn json_depth(text: &[u8]) -> usize {
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        digits = 0;
     }
-    deepest
+    Scan {
+        depth: deepest,
+        doubtful,
+    }
 }
 
 #[cfg(test)]

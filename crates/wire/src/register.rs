@@ -1,1 +1,152 @@
-//! Placeholder.
+//! What an app registers: itself and its functions. Keys are read whatever their letter case, for
+//! one SDK depends on it; what is not known is left alone.
+
+mod function;
+mod url;
+
+use bytes::Bytes;
+use dunlin_types::limits::{FUNCTIONS_PER_APP_MAX, REGISTER_BODY_BYTES_MAX};
+use dunlin_types::{Code, Coded};
+use sha2::{Digest as _, Sha256};
+
+use crate::json::{self, Members};
+
+pub use function::{FunctionConfig, Trigger};
+pub use url::app_identity_url;
+
+/// An app's registration.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The app's name, which is its identity.
+    pub app_name: String,
+    /// Its own version, empty when not given.
+    pub app_version: String,
+    /// Its serve URL, as it is to be dialled.
+    pub url: String,
+    /// Such as `js:v4.24.0`; empty when not given.
+    pub sdk: String,
+    /// Such as `nextjs`; empty when not given.
+    pub framework: String,
+    /// Such as `vercel`; empty when not given.
+    pub platform: String,
+    /// `ping` or `connect`; empty when not given.
+    pub deploy_type: String,
+    /// The same as before means: nothing has changed.
+    pub checksum: [u8; 32],
+    /// Its functions.
+    pub functions: Vec<FunctionConfig>,
+}
+
+impl Registration {
+    /// The SDK's language, such as `js`.
+    #[must_use]
+    pub fn sdk_language(&self) -> &str {
+        let language = self.sdk.split(':').next().unwrap_or_default();
+        language.strip_prefix("inngest-").unwrap_or(language)
+    }
+
+    /// The SDK's version without a leading `v`; empty when not given.
+    #[must_use]
+    pub fn sdk_version(&self) -> &str {
+        let version = self.sdk.split_once(':').map_or("", |(_, version)| version);
+        version.strip_prefix('v').unwrap_or(version)
+    }
+}
+
+/// Reads the body of a registration.
+///
+/// # Errors
+/// [`Code::RegisterBad`] when the body or the app is not valid, [`Code::FunctionBad`] with all the
+/// reasons when functions are not.
+pub fn parse_registration(body: &Bytes) -> Result<Registration, Coded> {
+    let bad = |detail: &str| Coded::new(Code::RegisterBad, detail);
+    if body.len() > REGISTER_BODY_BYTES_MAX {
+        return Err(bad("Invalid request: the body is too large"));
+    }
+    let text =
+        std::str::from_utf8(body).map_err(|_| bad("Invalid request: the body is not UTF-8"))?;
+    let members: Members<'_> =
+        serde_json::from_str(text).map_err(|e| bad(&format!("Invalid request: {e}")))?;
+    let app_name = members.string("appName");
+    if app_name.trim().is_empty() {
+        return Err(bad("App ID required"));
+    }
+    let url = members.string("url");
+    if !url::has_known_scheme(&url) {
+        return Err(bad("Invalid request: url must be an http or https URL"));
+    }
+    let functions = read_functions(&members)?;
+    Ok(Registration {
+        app_name,
+        app_version: members.string("appVersion"),
+        url,
+        sdk: members.string("sdk"),
+        framework: members.string("framework"),
+        platform: platform(&members),
+        deploy_type: first_of(&members, ["deployType", "deploy_type"]),
+        checksum: checksum(&members),
+        functions,
+    })
+}
+
+fn first_of(members: &Members<'_>, keys: [&str; 2]) -> String {
+    let [first, second] = keys.map(|key| members.string(key));
+    if first.is_empty() { second } else { first }
+}
+
+fn platform(members: &Members<'_>) -> String {
+    let direct = members.string("platform");
+    if !direct.is_empty() {
+        return direct;
+    }
+    let headers = members.get("headers").and_then(Members::of);
+    headers.map_or_else(String::new, |headers| headers.string("platform"))
+}
+
+/// Over all members but the telemetry, which changes by itself.
+fn checksum(members: &Members<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (key, value) in &members.0 {
+        if key.eq_ignore_ascii_case("featureObservations") {
+            continue;
+        }
+        for part in [key.as_bytes(), value.get().as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
+}
+
+fn read_functions(members: &Members<'_>) -> Result<Vec<FunctionConfig>, Coded> {
+    let bad = |detail: String| Coded::new(Code::RegisterBad, detail);
+    let Some(list) = members.get("functions") else {
+        return Ok(Vec::new());
+    };
+    let list = json::elements(list)
+        .ok_or_else(|| bad("Invalid request: functions must be a list".to_owned()))?;
+    if list.len() > FUNCTIONS_PER_APP_MAX {
+        return Err(bad(format!(
+            "Invalid request: at most {FUNCTIONS_PER_APP_MAX} functions are allowed"
+        )));
+    }
+    let (mut functions, mut reasons) = (Vec::<FunctionConfig>::new(), Vec::new());
+    let mut slugs = std::collections::HashSet::new();
+    for (index, raw) in list.iter().enumerate() {
+        match function::parse(raw.get()) {
+            Ok(config) if !slugs.insert(config.slug.clone()) => {
+                reasons.push(format!("{}: the id occurs twice", config.slug));
+            }
+            Ok(config) => functions.push(config),
+            Err((slug, why)) if slug.is_empty() => {
+                reasons.push(format!("function {}: {}", index + 1, why.join(", ")));
+            }
+            Err((slug, why)) => reasons.push(format!("{slug}: {}", why.join(", "))),
+        }
+    }
+    if reasons.is_empty() {
+        return Ok(functions);
+    }
+    let detail = format!("At least one function is invalid: {}", reasons.join("; "));
+    Err(Coded::new(Code::FunctionBad, detail))
+}
