@@ -1,1 +1,23 @@
 //! JavaScript transformations in killable worker processes.
+//!
+//! [`Sandbox`] is the parent's side: a small pool of processes of the same binary, each with its
+//! own limits, killed when it overstays. [`worker_main`] is the child's side: one frame in, one
+//! run in a realm of its own, one frame out. The code of users must never run in the parent, what
+//! a worker says is checked like any outside input, and no realm ever serves two runs.
+
+mod console;
+mod entry;
+mod failure;
+mod frame;
+mod locale;
+mod outcome;
+mod pool;
+mod process;
+mod realm;
+mod report;
+mod script;
+mod worker;
+
+pub use pool::{Sandbox, SandboxOptions};
+pub use report::{LogLevel, LogLine, ScriptError, TransformReport, TransformRequest, Transformed};
+pub use worker::worker_main;
