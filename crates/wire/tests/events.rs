@@ -1,5 +1,7 @@
 //! Events at the event API and out of transformations.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use dunlin_types::{Code, EventOrigin, Seq, Timestamp};
 use dunlin_wire::ingest::{

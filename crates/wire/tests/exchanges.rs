@@ -1,5 +1,7 @@
 //! Recorded traffic of the official SDKs, replayed through the codecs.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;

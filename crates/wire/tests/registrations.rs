@@ -1,5 +1,7 @@
 //! Registrations: the recorded ones, and what is wrong with others.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use dunlin_types::Code;
 use dunlin_wire::register::{Registration, Trigger, parse_registration};

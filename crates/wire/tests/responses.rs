@@ -1,5 +1,7 @@
 //! Responses that the recordings do not hold: streams, strangers, and what is plainly wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use dunlin_types::{Code, Timestamp};
 use dunlin_wire::response::{

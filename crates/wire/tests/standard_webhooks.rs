@@ -1,6 +1,8 @@
 //! Standard Webhooks against the vectors in `vectors/standard_webhooks.json`: published ones, and
 //! the attacks S1 to S9 of the security cases.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use dunlin_types::{Code, Secret, Timestamp};
 use dunlin_wire::standard_webhooks::{SignatureHeaders, WebhookKey, generate, verify};
 use proptest::prelude::*;
