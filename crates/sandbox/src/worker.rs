@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use dunlin_types::Code;
 use dunlin_types::limits::{TRANSFORM_ADDRESS_SPACE_BYTES_MAX, TRANSFORM_KERNEL_CPU_SECS_MAX};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::frame::{self, Answer, Frame, Job, Outcome};
 use crate::realm::{self, Realm};
@@ -34,9 +34,13 @@ fn confine() -> io::Result<()> {
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {
+        // A limit from outside that is lower already stays; it could not be raised either.
+        let least = getrlimit(resource)
+            .maximum
+            .map_or(most, |outer| outer.min(most));
         let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
+            current: Some(least),
+            maximum: Some(least),
         };
         setrlimit(resource, limit)?;
     }
@@ -46,10 +50,11 @@ fn confine() -> io::Result<()> {
 /// Gives the process CPU time for one more job. The kernel's limit counts from the start of the
 /// process, so it moves along; only the soft one, because the hard one never rises again.
 fn renew_cpu() -> io::Result<()> {
-    let used = realm::cpu_time().as_secs() + 1;
+    let until = realm::cpu_time().as_secs() + 1 + TRANSFORM_KERNEL_CPU_SECS_MAX;
+    let maximum = getrlimit(Resource::Cpu).maximum;
     let limit = Rlimit {
-        current: Some(used + TRANSFORM_KERNEL_CPU_SECS_MAX),
-        maximum: None,
+        current: Some(maximum.map_or(until, |outer| outer.min(until))),
+        maximum,
     };
     Ok(setrlimit(Resource::Cpu, limit)?)
 }
