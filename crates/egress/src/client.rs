@@ -143,7 +143,7 @@ impl Client {
             .0
             .idle_timeout
             .min(announced_idle_time(headers).unwrap_or(Duration::MAX));
-        if !truncated && !time.is_zero() && link.is_idle() {
+        if !truncated && !time.is_zero() && link.is_done() {
             self.0.pool.put(key, link, Instant::now() + time);
         }
     }

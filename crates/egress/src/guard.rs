@@ -99,7 +99,7 @@ impl Class {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cidr {
     network: IpAddr,
     prefix: u8,
@@ -121,7 +121,7 @@ impl Cidr {
 
 /// What one kind of caller may connect to. Connections are never shared between policies that
 /// differ.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressPolicy {
     private: bool,
     loopback: bool,

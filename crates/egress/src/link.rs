@@ -73,11 +73,16 @@ impl Link {
         }))
     }
 
+    /// Whether the exchange is over on both sides, so that the link can be kept.
+    pub(crate) fn is_done(&mut self) -> bool {
+        !self.closed && (self.sender.is_ready() || self.is_idle())
+    }
+
     /// Whether the next request can be sent: the server has neither closed nor said anything since.
     pub(crate) fn is_idle(&mut self) -> bool {
         // With a waker that does nothing: what hyper then notes down as its waker for requests
         // would otherwise wake this very task when the request is handed over.
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.drive(&mut idle_context());
         !self.closed && self.sender.is_ready()
     }
 
@@ -103,10 +108,9 @@ impl Link {
         // the channel between them needs none. Unconstrained, since a channel that ran out of the
         // task's budget would rely on its waker.
         let mut response = pin!(unconstrained(self.sender.try_send_request(request)));
-        let mut noop = Context::from_waker(Waker::noop());
         let outcome = poll_fn(|cx| {
             self.drive(cx);
-            match response.as_mut().poll(&mut noop) {
+            match response.as_mut().poll(&mut idle_context()) {
                 Poll::Ready(response) => Poll::Ready(Ok(response)),
                 Poll::Pending if self.closed => Poll::Ready(Err(aborted())),
                 Poll::Pending => self.alarm_at(until, cx).map(|()| Err(timed_out())),
@@ -165,14 +169,13 @@ impl Link {
         body: &mut Incoming,
         until: Instant,
     ) -> Result<Option<Bytes>, SendError> {
-        let mut noop = Context::from_waker(Waker::noop());
         loop {
             let frame = poll_fn(|cx| {
-                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut noop) {
+                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut idle_context()) {
                     return Poll::Ready(Ok(frame));
                 }
                 self.drive(cx);
-                match Pin::new(&mut *body).poll_frame(&mut noop) {
+                match Pin::new(&mut *body).poll_frame(&mut idle_context()) {
                     Poll::Ready(frame) => Poll::Ready(Ok(frame)),
                     Poll::Pending if self.closed => Poll::Ready(Err(aborted())),
                     Poll::Pending => self.alarm_at(until, cx).map(|()| Err(timed_out())),
@@ -209,6 +212,11 @@ impl Link {
         }
         Poll::Pending
     }
+}
+
+/// A context that wakes nobody.
+fn idle_context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// What is kept of a body: usually one piece, as it came.

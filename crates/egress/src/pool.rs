@@ -2,6 +2,7 @@
 //! closed one is noticed when it is taken out, or the sweep closes it when its time is over.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,10 +14,18 @@ use crate::link::Link;
 use crate::target::Origin;
 
 /// Who may share a connection: only requests that were judged by the same rules.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) policy: Arc<AddressPolicy>,
     pub(crate) origin: Arc<Origin>,
+}
+
+impl Hash for Key {
+    /// Of the origin alone, which is on the path of each request; there are few policies.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.origin.port.hash(state);
+        self.origin.host.hash(state);
+    }
 }
 
 #[derive(Debug)]

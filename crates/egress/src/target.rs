@@ -27,7 +27,7 @@ struct Inner {
 }
 
 /// What a connection is made to.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) https: bool,
     pub(crate) host: Box<str>,
@@ -36,7 +36,7 @@ pub(crate) struct Origin {
 }
 
 /// What is known of the addresses of a host without asking anyone.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     Literal(IpAddr),
     Localhost,
