@@ -1,1 +1,39 @@
 //! HTTP in: sources, SDK surface, management API; authentication and one policy table.
+//!
+//! It turns requests into questions to the node and answers into responses. It must never decide
+//! what a core should, write to the store, or serve a path that has no row in [`policy`].
+
+mod auth;
+mod error;
+mod explain;
+mod guard;
+mod hosts;
+mod inbound;
+mod ingest_api;
+pub mod policy;
+mod sdk;
+mod server;
+mod simulate;
+mod state;
+mod svix;
+mod testing;
+
+use axum::Router;
+
+pub use error::ERROR_HEADER;
+pub use server::serve;
+pub use state::{Api, ApiOptions};
+
+/// Everything that is served, behind the policy table.
+pub fn router(api: Api) -> Router {
+    let gate = guard::Gate::new(&api);
+    let routes = Router::new()
+        .merge(inbound::routes())
+        .merge(ingest_api::routes())
+        .merge(svix::routes())
+        .merge(explain::routes())
+        .merge(simulate::routes())
+        .merge(sdk::routes())
+        .merge(testing::routes());
+    guard::behind(gate, routes).with_state(api)
+}

@@ -1,0 +1,1 @@
+//! Credentials, compared in constant time.

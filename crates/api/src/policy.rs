@@ -1,0 +1,242 @@
+//! The one table of what is served, to whom, and how large a request may be. A path that has no
+//! row here is not served, whatever the router says.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use dunlin_types::limits::{
+    CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, INBOUND_BODY_BYTES_MAX,
+    MANAGEMENT_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX,
+};
+use http::Method;
+
+pub use crate::error::Shape;
+
+/// Who may call, unless the server is a development server, which is open to allowed hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody.
+    Open,
+    /// Apps: the bearer is the signing key or its hash.
+    SigningKey,
+    /// Senders of events: the last part of the path is an event key.
+    EventKey,
+    /// Operators: the bearer is the admin token.
+    Admin,
+    /// Apps and operators. For reads only.
+    SigningKeyOrAdmin,
+    /// A provider; the handler checks its signature over the body.
+    SourceSignature,
+    /// Operators, and only in test mode.
+    TestOnly,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method; `HEAD` goes with `GET`.
+    pub method: &'static str,
+    /// The path as the router writes it.
+    pub path: &'static str,
+    /// Who may call.
+    pub who: Who,
+    /// How large the body may be.
+    pub body_bytes_max: usize,
+    /// How errors are written.
+    pub shape: Shape,
+    /// Whether pages of other origins on this machine may call it, in development.
+    pub cors: bool,
+}
+
+impl Route {
+    /// Whether that method is meant.
+    #[must_use]
+    pub fn takes(&self, method: &Method) -> bool {
+        self.method == method.as_str() || (self.method == "GET" && *method == Method::HEAD)
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.method == "GET"
+    }
+}
+
+const NOTHING: usize = 0;
+const SMALL: usize = 64 * 1024;
+
+const fn route(method: &'static str, path: &'static str, who: Who, shape: Shape) -> Route {
+    Route {
+        method,
+        path,
+        who,
+        body_bytes_max: if matches!(method.as_bytes(), b"GET" | b"DELETE") {
+            NOTHING
+        } else {
+            SMALL
+        },
+        shape,
+        cors: false,
+    }
+}
+
+impl Route {
+    const fn body(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = bytes;
+        self
+    }
+
+    const fn cors(mut self) -> Self {
+        self.cors = true;
+        self
+    }
+}
+
+const fn read(path: &'static str, who: Who, shape: Shape) -> Route {
+    route("GET", path, who, shape)
+}
+
+const fn sdk(method: &'static str, path: &'static str) -> Route {
+    route(method, path, Who::SigningKey, Shape::Public)
+}
+
+const fn sdk_read(path: &'static str) -> Route {
+    read(path, Who::SigningKeyOrAdmin, Shape::Public)
+}
+
+const fn v2(method: &'static str, path: &'static str) -> Route {
+    route(method, path, Who::SigningKey, Shape::V2)
+}
+
+const fn v2_read(path: &'static str) -> Route {
+    read(path, Who::SigningKeyOrAdmin, Shape::V2)
+}
+
+const fn manage(method: &'static str, path: &'static str) -> Route {
+    let row = route(method, path, Who::Admin, Shape::Svix);
+    if row.body_bytes_max == NOTHING {
+        row
+    } else {
+        row.body(MANAGEMENT_BODY_BYTES_MAX)
+    }
+}
+
+/// All routes.
+pub const TABLE: &[Route] = &[
+    read("/health", Who::Open, Shape::Public),
+    read("/dev", Who::SigningKeyOrAdmin, Shape::Public),
+    // Events and apps.
+    route("POST", "/e/{key}", Who::EventKey, Shape::Event)
+        .body(EVENT_BODY_BYTES_MAX)
+        .cors(),
+    sdk("POST", "/fn/register").body(REGISTER_BODY_BYTES_MAX),
+    sdk("POST", "/invoke/{slug}").body(EVENT_BODY_BYTES_MAX),
+    // What calls fetch and report.
+    sdk("GET", "/v0/runs/{id}/batch"),
+    sdk("GET", "/v0/runs/{id}/actions"),
+    sdk("DELETE", "/v0/runs/{id}"),
+    sdk("POST", "/v1/checkpoint").body(CHECKPOINT_BODY_BYTES_MAX),
+    sdk("POST", "/v1/checkpoint/{run}/async").body(CHECKPOINT_BODY_BYTES_MAX),
+    sdk("POST", "/v1/checkpoint/{run}/steps").body(CHECKPOINT_BODY_BYTES_MAX),
+    sdk("GET", "/v1/checkpoint/{run}/output"),
+    // The first version of the reading API.
+    sdk_read("/v1/events"),
+    sdk_read("/v1/events/{id}"),
+    sdk_read("/v1/events/{id}/runs"),
+    sdk_read("/v1/runs/{id}"),
+    sdk("DELETE", "/v1/runs/{id}"),
+    sdk_read("/v1/apps/{name}/functions"),
+    sdk_read("/v1/{*rest}"),
+    sdk("POST", "/v1/{*rest}").body(CHECKPOINT_BODY_BYTES_MAX),
+    sdk("PUT", "/v1/{*rest}"),
+    sdk("PATCH", "/v1/{*rest}"),
+    sdk("DELETE", "/v1/{*rest}"),
+    // The second.
+    v2_read("/v2/health"),
+    v2_read("/v2/apps"),
+    v2_read("/v2/runs/{id}"),
+    v2_read("/v2/runs/{id}/trace"),
+    v2("POST", "/v2/events").body(EVENT_BODY_BYTES_MAX),
+    v2_read("/v2/{*rest}"),
+    v2("POST", "/v2/{*rest}"),
+    v2("PUT", "/v2/{*rest}"),
+    v2("PATCH", "/v2/{*rest}"),
+    v2("DELETE", "/v2/{*rest}"),
+    // Webhooks in.
+    route("POST", "/in/{source}", Who::SourceSignature, Shape::Svix).body(INBOUND_BODY_BYTES_MAX),
+    manage("GET", "/ingest/api/v1/source"),
+    manage("POST", "/ingest/api/v1/source"),
+    manage("GET", "/ingest/api/v1/source/{id}"),
+    manage("PUT", "/ingest/api/v1/source/{id}"),
+    manage("PATCH", "/ingest/api/v1/source/{id}"),
+    manage("DELETE", "/ingest/api/v1/source/{id}"),
+    manage("GET", "/ingest/api/v1/source/{id}/secret"),
+    manage("POST", "/ingest/api/v1/source/{id}/secret/rotate"),
+    // Webhooks out.
+    manage("GET", "/api/v1/health"),
+    manage("GET", "/api/v1/app"),
+    manage("POST", "/api/v1/app"),
+    manage("GET", "/api/v1/app/{app}"),
+    manage("PUT", "/api/v1/app/{app}"),
+    manage("PATCH", "/api/v1/app/{app}"),
+    manage("DELETE", "/api/v1/app/{app}"),
+    manage("GET", "/api/v1/app/{app}/endpoint"),
+    manage("POST", "/api/v1/app/{app}/endpoint"),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}"),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}"),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}"),
+    manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}"),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/headers"),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}/headers"),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/headers"),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/secret"),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/secret/rotate"),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/send-example"),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/transformation"),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/transformation"),
+    manage(
+        "POST",
+        "/api/v1/app/{app}/endpoint/{ep}/transformation/simulate",
+    ),
+    manage("POST", "/api/v1/connector/simulate"),
+    manage("GET", "/api/v1/app/{app}/msg"),
+    manage("POST", "/api/v1/app/{app}/msg"),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}"),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/endpoint"),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}"),
+    manage("POST", "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend"),
+    manage("GET", "/api/v1/app/{app}/attempt/endpoint/{ep}"),
+    manage("GET", "/api/v1/app/{app}/attempt/msg/{msg}"),
+    manage("GET", "/api/v1/{*rest}"),
+    manage("POST", "/api/v1/{*rest}"),
+    manage("PUT", "/api/v1/{*rest}"),
+    manage("PATCH", "/api/v1/{*rest}"),
+    manage("DELETE", "/api/v1/{*rest}"),
+    read(
+        "/api/events/{id}/explain",
+        Who::SigningKeyOrAdmin,
+        Shape::Svix,
+    ),
+    // Taken for later.
+    manage("GET", "/webhooks/{*rest}"),
+    manage("POST", "/webhooks/{*rest}"),
+    manage("GET", "/metrics"),
+    // Test mode.
+    read("/test/", Who::TestOnly, Shape::Public),
+    read("/test/idle", Who::TestOnly, Shape::Public),
+    route("POST", "/test/clock/advance", Who::TestOnly, Shape::Public),
+];
+
+/// The rows by path.
+static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Route>>> = LazyLock::new(|| {
+    let mut by_path: HashMap<_, Vec<_>> = HashMap::new();
+    for row in TABLE {
+        by_path.entry(row.path).or_default().push(row);
+    }
+    by_path
+});
+
+/// The rows of that path, one for each method; empty if there are none.
+pub(crate) fn rows(path: &str) -> &'static [&'static Route] {
+    BY_PATH.get(path).map_or(&[], Vec::as_slice)
+}
