@@ -31,7 +31,7 @@ async fn answer(
     Ok(response)
 }
 
-async fn serve(address: mpsc::Sender<SocketAddr>) -> std::io::Result<()> {
+async fn serve(address: mpsc::SyncSender<SocketAddr>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let _ = address.send(listener.local_addr()?);
     loop {
@@ -105,7 +105,7 @@ async fn load(address: SocketAddr, posts_each: u32) -> u32 {
 }
 
 fn main() -> std::io::Result<()> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::spawn(move || runtime().and_then(|runtime| runtime.block_on(serve(sender))));
     let address = receiver.recv().map_err(std::io::Error::other)?;
     let runtime = runtime()?;

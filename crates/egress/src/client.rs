@@ -12,7 +12,8 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING,
 };
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
+use hyper::body::Body as _;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 
@@ -162,6 +163,7 @@ fn announced_idle_time(headers: &HeaderMap) -> Option<Duration> {
 
 fn message(request: Request) -> http::Request<Outgoing> {
     let mut message = http::Request::new(Outgoing::from(request.body));
+    let is_empty = message.body().is_end_stream();
     let mut headers = request.headers;
     for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(framing);
@@ -171,6 +173,9 @@ fn message(request: Request) -> http::Request<Outgoing> {
         headers
             .entry(AUTHORIZATION)
             .or_insert_with(|| value.clone());
+    }
+    if is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     *message.headers_mut() = headers;
