@@ -113,11 +113,11 @@ async fn silence(mut tcp: TcpStream, _: usize) -> io::Result<()> {
 
 #[tokio::test]
 async fn the_request_arrives_with_its_headers_and_all_pieces_of_its_body() {
-    let (sender, mut heads) = mpsc::unbounded_channel();
+    let (sender, mut heads) = mpsc::channel(8);
     let server = serve(move |mut tcp, _| {
         let sender = sender.clone();
         async move {
-            sender.send(read_request(&mut tcp).await?).unwrap();
+            sender.send(read_request(&mut tcp).await?).await.unwrap();
             tcp.write_all(&with_body(b"done")).await
         }
     })
@@ -212,7 +212,7 @@ async fn connections_are_used_again_and_not_by_other_policies() {
 
 #[tokio::test]
 async fn an_idle_connection_that_the_server_closed_is_replaced_unnoticed() {
-    let (sender, mut closed) = mpsc::unbounded_channel();
+    let (sender, mut closed) = mpsc::channel(8);
     let server = serve(move |mut tcp, number| {
         let sender = sender.clone();
         async move {
@@ -221,7 +221,7 @@ async fn an_idle_connection_that_the_server_closed_is_replaced_unnoticed() {
                 .await?;
             tcp.shutdown().await?;
             drop(tcp);
-            sender.send(()).unwrap();
+            sender.send(()).await.unwrap();
             Ok(())
         }
     })
