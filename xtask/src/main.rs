@@ -4,6 +4,7 @@
 //! It must never be linked into the product, and no chore may need more than cargo and, for the
 //! SDK tests, npm.
 
+mod bench;
 mod docs;
 mod run_tests;
 mod tidy;
@@ -29,6 +30,8 @@ enum Chore {
     Docs,
     /// Build the binary, install the SDKs of the black-box tests, run every test.
     Test,
+    /// Measure a release build against the machine's floor and print ratios.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(&root),
         Chore::Docs => docs::write(&root),
         Chore::Test => run_tests::run(&root),
+        Chore::Bench(options) => bench::run(&root, &options),
     };
     if let Err(error) = result {
         say(&format!("error: {error:#}"));
