@@ -106,7 +106,8 @@ async fn load(address: SocketAddr, posts_each: u32) -> u32 {
 
 fn main() -> std::io::Result<()> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::spawn(move || runtime().and_then(|runtime| runtime.block_on(serve(sender))));
+    let server = std::thread::Builder::new().name("server".to_owned());
+    server.spawn(move || runtime().and_then(|runtime| runtime.block_on(serve(sender))))?;
     let address = receiver.recv().map_err(std::io::Error::other)?;
     let runtime = runtime()?;
     runtime.block_on(load(address, 100));

@@ -34,6 +34,9 @@ pub(crate) struct Link {
     closed: bool,
 }
 
+/// What hyper makes of a request: the head of the response, or why there is none.
+type Answer = Result<http::Response<Incoming>, TrySendError<http::Request<Outgoing>>>;
+
 /// The bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -87,27 +90,33 @@ impl Link {
     }
 
     /// Sends a request and reads the response. The link is of no more use after an error.
-    pub(crate) async fn exchange(
+    ///
+    /// The request is handed over before the future is made: it is large, and each future that
+    /// held it would copy it once more.
+    pub(crate) fn exchange(
         &mut self,
         request: http::Request<Outgoing>,
         bounds: Bounds,
-    ) -> Result<(Parts, Bytes, bool), Failure> {
-        let (head, body) = self.head(request, bounds.until).await?.into_parts();
-        match self.body(body, bounds).await {
-            Ok((body, truncated)) => Ok((head, body, truncated)),
-            Err(error) => Err(Failure::Failed(error.aged(self.born.elapsed()))),
+    ) -> impl Future<Output = Result<(Parts, Bytes, bool), Failure>> + Send {
+        let response = self.sender.try_send_request(request);
+        async move {
+            let (head, body) = self.head(response, bounds.until).await?.into_parts();
+            match self.body(body, bounds).await {
+                Ok((body, truncated)) => Ok((head, body, truncated)),
+                Err(error) => Err(Failure::Failed(error.aged(self.born.elapsed()))),
+            }
         }
     }
 
     async fn head(
         &mut self,
-        request: http::Request<Outgoing>,
+        response: impl Future<Output = Answer> + Send,
         until: Instant,
     ) -> Result<http::Response<Incoming>, Failure> {
         // Only driving the connection can bring the response about, and it holds the task's waker;
         // the channel between them needs none. Unconstrained, since a channel that ran out of the
         // task's budget would rely on its waker.
-        let mut response = pin!(unconstrained(self.sender.try_send_request(request)));
+        let mut response = pin!(unconstrained(response));
         let outcome = poll_fn(|cx| {
             self.drive(cx);
             match response.as_mut().poll(&mut idle_context()) {
