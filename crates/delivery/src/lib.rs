@@ -98,6 +98,8 @@ pub struct Known {
     pub at: Timestamp,
     /// The hash of the first message's body.
     pub hash: [u8; 16],
+    /// From when on it counts for nothing.
+    pub expires: Timestamp,
 }
 
 /// The cold rows that [`Delivery::needs`] asked for, those that the same turn is about to commit

@@ -1,1 +1,28 @@
-//! Carries out what turn commands over a store and the network.
+//! Carries out what `turn` commands, over a store and the network.
+//!
+//! One thread decides, one writes, a few read, and the async runtime talks to apps and receivers.
+//! The node owns the clock and the randomness. It must never decide anything a core should, write
+//! except by the one writer, or keep anybody waiting without a bound.
+
+mod act;
+mod apps;
+mod attempts;
+mod calls;
+mod clock;
+mod convert;
+mod failpoint;
+mod handle;
+mod inbox;
+mod options;
+mod readers;
+mod start;
+mod turns;
+mod writer;
+
+pub use apps::{Discovery, SyncOutcome, sync_app};
+pub use clock::Clock;
+pub use convert::ops_of;
+pub use failpoint::CrashPoint;
+pub use handle::{Answer, Node};
+pub use options::{NodeOptions, ServerKind};
+pub use start::{Running, start};

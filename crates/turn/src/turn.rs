@@ -5,7 +5,7 @@
 //!                 └─ Load ─► Loaded ───────────▲            (one in flight)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_delivery::{self as delivery, Delivery, Known};
 use dunlin_engine::{self as engine, Engine};
@@ -88,6 +88,17 @@ impl Turn {
             && self.delivery.in_flight() == 0
     }
 
+    /// Whether all that was decided is durable.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_none() && self.forming.rows() == 0
+    }
+
+    /// No more calls go out from here on.
+    pub fn drain(&mut self) {
+        self.engine.drain();
+    }
+
     /// When something comes due by itself.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
@@ -110,9 +121,6 @@ impl Turn {
         };
         let out = self.engine.resume(&mut cx);
         self.take_engine(out, now, seed);
-        let effects = self.delivery.finish_restore(now);
-        self.forming_effects
-            .extend(effects.into_iter().map(Effect::Delivery));
     }
 
     /// Takes in something that happened.
@@ -179,11 +187,12 @@ impl Turn {
         let (ledger, keys) = self.needs(&input);
         let unknown: Vec<DedupeKey> = keys
             .iter()
-            .filter(|key| self.keys.get(key).is_none())
+            .filter(|key| self.keys.get(key, now).is_none())
             .copied()
             .collect();
         if ledger.is_none() && unknown.is_empty() {
-            self.decide(input, None, &keys, now, seed);
+            let known = self.known(&keys, &BTreeMap::new(), now);
+            self.decide(input, None, &known, now, seed);
             return;
         }
         let id = self
@@ -222,11 +231,14 @@ impl Turn {
         let Some(waiting) = self.loads.finish(id) else {
             return;
         };
-        for key in &waiting.keys {
-            self.keys.read(*key, rows.known.get(key).copied());
-        }
         let run = run_of(&waiting.input);
-        self.decide(waiting.input, rows.ledger, &waiting.keys, now, seed);
+        if run.is_none() && self.needs(&waiting.input).1 != waiting.keys {
+            // An app registered meanwhile: other functions ask for other keys.
+            self.submit(waiting.input, now, seed);
+            return;
+        }
+        let known = self.known(&waiting.keys, &rows.known, now);
+        self.decide(waiting.input, rows.ledger, &known, now, seed);
         let Some(run) = run else { return };
         for (n, input) in self.loads.release(run).into_iter().enumerate() {
             self.submit(input, now, seed.rotate_left(n as u32 + 1));
@@ -237,13 +249,13 @@ impl Turn {
         &mut self,
         input: Input,
         ledger: Option<engine::LedgerRows>,
-        keys: &[DedupeKey],
+        known: &BTreeMap<DedupeKey, Known>,
         now: Timestamp,
         seed: u64,
     ) {
         match input {
-            Input::Engine(input) => self.decide_engine(input, ledger, keys, now, seed),
-            Input::Delivery(input) => self.decide_delivery(input, keys, now, seed),
+            Input::Engine(input) => self.decide_engine(input, ledger, known, now, seed),
+            Input::Delivery(input) => self.decide_delivery(input, known, now, seed),
         }
     }
 
@@ -251,14 +263,11 @@ impl Turn {
         &mut self,
         input: engine::Input,
         ledger: Option<engine::LedgerRows>,
-        keys: &[DedupeKey],
+        known: &BTreeMap<DedupeKey, Known>,
         now: Timestamp,
         seed: u64,
     ) {
-        let known = self
-            .known(keys)
-            .map(|(key, known)| (key, known.seq))
-            .collect();
+        let known = known.iter().map(|(key, one)| (*key, one.seq)).collect();
         let commit = self.forming.commit_no;
         let next = &mut self.next_seq;
         let mut draw = || draw(next);
@@ -278,13 +287,14 @@ impl Turn {
     fn take_engine(&mut self, out: engine::Outcome, now: Timestamp, seed: u64) {
         for write in &out.writes {
             self.forming_bytes += write.weight_bytes();
-            if let engine::Write::Dedupe { key, seq, .. } = write {
+            if let engine::Write::Dedupe { key, seq, expires } = write {
                 let known = Known {
                     seq: *seq,
                     at: Timestamp::ZERO,
                     hash: [0; 16],
+                    expires: *expires,
                 };
-                self.keys.wrote(*key, known);
+                self.keys.wrote(*key, known, *expires);
             }
         }
         self.forming.engine.extend(out.writes);
@@ -303,12 +313,12 @@ impl Turn {
     fn decide_delivery(
         &mut self,
         input: delivery::Input,
-        keys: &[DedupeKey],
+        known: &BTreeMap<DedupeKey, Known>,
         now: Timestamp,
         seed: u64,
     ) {
         let loaded = delivery::Loaded {
-            known: self.known(keys).collect(),
+            known: known.clone(),
         };
         let next = &mut self.next_seq;
         let mut draw = || draw(next);
@@ -325,13 +335,14 @@ impl Turn {
         );
         for delivery::Emit::AppendEvent { event, delivery } in emits {
             let keys = self.engine.event_keys_of(&event);
+            let known = self.known(&keys, known, now);
             let from = self.forming.engine.len();
             let events = vec![event];
             let input = engine::Input::Events {
                 token: dunlin_types::Token::NONE,
                 events,
             };
-            self.decide_engine(input, None, &keys, now, seed);
+            self.decide_engine(input, None, &known, now, seed);
             let appended = self.forming.engine[from..]
                 .iter()
                 .find_map(|write| match write {
@@ -344,14 +355,13 @@ impl Turn {
         }
         for write in &out.writes {
             if let delivery::Write::Dedupe(row) = write {
-                self.keys.wrote(
-                    row.key,
-                    Known {
-                        seq: row.seq,
-                        at: row.at,
-                        hash: row.hash,
-                    },
-                );
+                let known = Known {
+                    seq: row.seq,
+                    at: row.at,
+                    hash: row.hash,
+                    expires: row.expires,
+                };
+                self.keys.wrote(row.key, known, row.expires);
             }
         }
         self.forming.delivery.extend(out.writes);
@@ -359,9 +369,20 @@ impl Turn {
             .extend(out.effects.into_iter().map(Effect::Delivery));
     }
 
-    fn known<'a>(&'a self, keys: &'a [DedupeKey]) -> impl Iterator<Item = (DedupeKey, Known)> + 'a {
+    /// What is known of the keys: what was written here of late, else what was read.
+    fn known(
+        &self,
+        keys: &[DedupeKey],
+        read: &BTreeMap<DedupeKey, Known>,
+        now: Timestamp,
+    ) -> BTreeMap<DedupeKey, Known> {
+        let one = |key: &DedupeKey| match self.keys.get(key, now) {
+            Some(recent) => recent,
+            None => read.get(key).copied().filter(|known| known.expires > now),
+        };
         keys.iter()
-            .filter_map(|key| self.keys.get(key).flatten().map(|known| (*key, known)))
+            .filter_map(|key| Some((*key, one(key)?)))
+            .collect()
     }
 }
 

@@ -119,7 +119,15 @@ impl World {
             Write::Message(row) => drop(rows.messages.insert(row.seq, row)),
             Write::Dedupe(row) => {
                 let (seq, at, hash) = (row.seq, row.at, row.hash);
-                rows.dedupe.insert(row.key, Known { seq, at, hash });
+                rows.dedupe.insert(
+                    row.key,
+                    Known {
+                        seq,
+                        at,
+                        hash,
+                        expires: row.expires,
+                    },
+                );
             }
             Write::Repeat(row) => rows.repeats.push(row),
             Write::Delivery(row) => drop(rows.deliveries.insert(row.seq, row)),

@@ -1,0 +1,318 @@
+//! Attempts of deliveries: the transformation, then the receiver or this server's own event log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_delivery::{
+    AttemptEffect, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
+};
+use dunlin_egress::{Body, Request, Response, SendError, SendErrorKind, check_header, check_url};
+use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
+use dunlin_turn::Input as TurnInput;
+use dunlin_types::{Code, Coded, EventOrigin, Timestamp, limits};
+use dunlin_wire::duration::parse_retry_after;
+use dunlin_wire::ingest::{CardMessage, card_event};
+use dunlin_wire::standard_webhooks::WebhookKey;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::failpoint::{CrashPoint, crash_point};
+use crate::handle::Shared;
+
+/// What is to be sent, after the transformation.
+struct Outgoing {
+    method: String,
+    url: String,
+    body: Bytes,
+    headers: Vec<(String, String)>,
+    cancel: bool,
+}
+
+/// Makes the attempt and brings home what came of it.
+pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
+    shared.counters.attempts.fetch_add(1, Ordering::SeqCst);
+    let started = shared.clock.now();
+    let mut logs = Vec::new();
+    let mut url = effect.endpoint.config.url.clone();
+    let outcome = match message(&shared, &effect).await {
+        Ok(message) => attempt(&shared, &effect, &message, started, &mut logs, &mut url).await,
+        Err(error) => failed(error),
+    };
+    crash_point(CrashPoint::AfterTransform);
+    let ended = shared.clock.now();
+    let attempted = Attempted {
+        delivery: effect.delivery,
+        attempt_no: effect.attempt_no,
+        outcome,
+        url,
+        started,
+        ended,
+        logs,
+    };
+    shared
+        .inbox
+        .reply(TurnInput::Delivery(Input::Attempted(Box::new(attempted))));
+    shared.counters.attempts.fetch_sub(1, Ordering::SeqCst);
+}
+
+async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>, Coded> {
+    if let Some(message) = &effect.message_inline {
+        return Ok(Arc::clone(message));
+    }
+    let seq = effect.message;
+    let message = shared
+        .readers
+        .read(move |reader| reader.message(seq))
+        .await?;
+    message.ok_or_else(|| Coded::new(Code::StoreCorrupt, "the message is not in the store"))
+}
+
+async fn attempt(
+    shared: &Shared,
+    effect: &AttemptEffect,
+    message: &Message,
+    now: Timestamp,
+    logs: &mut Vec<String>,
+    url: &mut String,
+) -> AttemptOutcome {
+    let outgoing = match transformed(shared, &effect.endpoint, message, logs).await {
+        Ok(outgoing) => outgoing,
+        Err(error) => return failed(error),
+    };
+    url.clone_from(&outgoing.url);
+    if outgoing.cancel {
+        AttemptOutcome::Cancelled
+    } else if effect.in_process {
+        event(message, &outgoing.body, now)
+    } else {
+        deliver(shared, &effect.endpoint, message, outgoing, now).await
+    }
+}
+
+/// The message as the endpoint's transformation leaves it.
+async fn transformed(
+    shared: &Shared,
+    endpoint: &Endpoint,
+    message: &Message,
+    logs: &mut Vec<String>,
+) -> Result<Outgoing, Coded> {
+    let config = &endpoint.config;
+    let Some(script) = config
+        .transformation
+        .as_ref()
+        .filter(|script| script.enabled)
+    else {
+        return Ok(Outgoing {
+            method: "POST".to_owned(),
+            url: config.url.clone(),
+            body: message.body.clone(),
+            headers: Vec::new(),
+            cancel: false,
+        });
+    };
+    let report = shared
+        .sandbox
+        .run(TransformRequest {
+            code: Arc::clone(&script.code),
+            method: "POST".to_owned(),
+            url: config.url.clone(),
+            event_type: message.event_type.clone(),
+            payload: message.body.clone(),
+            variables: script.variables.clone(),
+            channels: message.channels.clone(),
+            params_headers: message.headers.iter().cloned().collect(),
+        })
+        .await;
+    logs.extend(report.logs.into_iter().map(|line| line.text));
+    let Transformed {
+        method,
+        url,
+        payload,
+        headers,
+        cancel,
+        ..
+    } = report.result.map_err(|error| script_error(&error))?;
+    let headers = headers.into_iter().collect();
+    Ok(Outgoing {
+        method,
+        url,
+        body: payload,
+        headers,
+        cancel,
+    })
+}
+
+fn script_error(error: &ScriptError) -> Coded {
+    Coded::new(error.code, error.to_string())
+}
+
+/// The event that the transformed message is.
+fn event(message: &Message, body: &Bytes, now: Timestamp) -> AttemptOutcome {
+    let about = CardMessage {
+        event_type: &message.event_type,
+        webhook_id: &message.provider_id,
+        envelope_ts: envelope_ts(&message.body),
+        origin: EventOrigin::Message(message.seq),
+    };
+    match card_event(body, about, now) {
+        Ok(made) => AttemptOutcome::Event {
+            event: made.event,
+            name_set_by_script: made.named,
+        },
+        Err(error) => failed(error),
+    }
+}
+
+/// The provider's own time of the message, if the envelope has one.
+fn envelope_ts(body: &[u8]) -> Option<Timestamp> {
+    let envelope: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Timestamp::parse_rfc3339(envelope.get("timestamp")?.as_str()?)
+}
+
+async fn deliver(
+    shared: &Shared,
+    endpoint: &Endpoint,
+    message: &Message,
+    outgoing: Outgoing,
+    now: Timestamp,
+) -> AttemptOutcome {
+    let request = match request(shared, endpoint, message, outgoing, now) {
+        Ok(request) => request,
+        Err(error) => return failed(error),
+    };
+    match shared.client.send(request).await {
+        Ok(response) => sent(&response, shared.clock.now()),
+        Err(error) => unsent(&error),
+    }
+}
+
+fn request(
+    shared: &Shared,
+    endpoint: &Endpoint,
+    message: &Message,
+    outgoing: Outgoing,
+    now: Timestamp,
+) -> Result<Request, Coded> {
+    if outgoing.body.len() > limits::DELIVERY_BODY_BYTES_MAX {
+        return Err(Coded::new(
+            Code::TransformReturnBad,
+            "the transformed body is over 1 MiB",
+        ));
+    }
+    let policy = &shared.options.endpoint_policy;
+    let method = Method::from_bytes(outgoing.method.as_bytes())
+        .map_err(|_| Coded::new(Code::TransformReturnBad, "the method is not valid"))?;
+    let target = check_url(&outgoing.url, policy)?;
+    let headers = headers(endpoint, message, &outgoing, now)?;
+    Ok(Request {
+        method,
+        target,
+        headers,
+        body: Body::from(outgoing.body),
+        policy: Arc::clone(policy),
+        connect_timeout: Duration::from_millis(limits::CONNECT_TIMEOUT_MS),
+        deadline: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
+        response_bytes_max: limits::DELIVERY_RESPONSE_KEPT_BYTES_MAX,
+        truncate: true,
+    })
+}
+
+/// The endpoint's headers, then the transformation's, then the signature, which wins.
+fn headers(
+    endpoint: &Endpoint,
+    message: &Message,
+    outgoing: &Outgoing,
+    now: Timestamp,
+) -> Result<HeaderMap, Coded> {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(
+        http::header::USER_AGENT,
+        HeaderValue::from_static(concat!("dunlin-webhooks/", env!("CARGO_PKG_VERSION"))),
+    );
+    let own = endpoint
+        .config
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let scripted = outgoing
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in own.chain(scripted) {
+        let (name, value) = check_header(name, value)?;
+        headers.insert(name, value);
+    }
+    let signatures: Vec<String> = endpoint
+        .secrets
+        .iter()
+        .filter(|secret| secret.expires.is_none_or(|at| at > now))
+        .filter_map(|secret| WebhookKey::parse(secret.secret.reveal()).ok())
+        .filter_map(|key| key.sign(&message.provider_id, now, &outgoing.body))
+        .collect();
+    let signed = [
+        ("webhook-id", message.provider_id.clone()),
+        ("webhook-timestamp", now.secs().to_string()),
+        ("webhook-signature", signatures.join(" ")),
+    ];
+    for (name, text) in signed {
+        let value = HeaderValue::from_str(&text)
+            .map_err(|_| Coded::new(Code::WebhookIdBad, "the message id cannot be a header"))?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(headers)
+}
+
+fn sent(response: &Response, now: Timestamp) -> AttemptOutcome {
+    let text = |name: &str| {
+        response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let control = match text("webhook-delivery") {
+        Some("disable") => Control::Disable,
+        Some("abort-message") => Control::Abort,
+        _ => Control::None,
+    };
+    let retry_after_ms = text("retry-after")
+        .and_then(parse_retry_after)
+        .map(|asked| asked.instant(now).since(now));
+    let status = response.status.as_u16();
+    AttemptOutcome::Sent {
+        status,
+        response: response.body.clone(),
+        retry_after_ms,
+        control,
+    }
+}
+
+fn unsent(error: &SendError) -> AttemptOutcome {
+    let code = match error.kind {
+        SendErrorKind::Blocked => Code::AddressBlocked,
+        SendErrorKind::Timeout => Code::DeliveryTimedOut,
+        SendErrorKind::Dns | SendErrorKind::Connect | SendErrorKind::Tls => {
+            Code::DeliveryUnreachable
+        }
+        SendErrorKind::TooLarge | SendErrorKind::Aborted | SendErrorKind::Protocol => {
+            Code::DeliveryFailed
+        }
+    };
+    failed(Coded::new(code, error.detail.clone()))
+}
+
+fn failed(error: Coded) -> AttemptOutcome {
+    AttemptOutcome::Failed {
+        code: error.code,
+        detail: error.detail,
+        status: None,
+        response: Bytes::new(),
+        retry_after_ms: None,
+        timed_out: error.code == Code::DeliveryTimedOut,
+    }
+}

@@ -1,0 +1,211 @@
+//! The node as the rest of the process sees it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dunlin_delivery as delivery;
+use dunlin_egress::Client;
+use dunlin_engine as engine;
+use dunlin_sandbox::Sandbox;
+use dunlin_store::{Reader, StoreResult};
+use dunlin_turn::Input;
+use dunlin_types::{Code, Coded, NewEvent, Timestamp, Token, Ulid};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::inbox::{AskInput, Inbox, Letter, Waiter};
+use crate::options::NodeOptions;
+use crate::readers::Readers;
+
+/// What somebody who asked is told, after the commit that holds it.
+#[derive(Debug)]
+pub enum Answer {
+    /// By the engine.
+    Engine(engine::Answer),
+    /// By the delivery core.
+    Delivery(delivery::Answer),
+}
+
+/// What all parts of a node share.
+pub(crate) struct Shared {
+    pub(crate) options: NodeOptions,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: Inbox,
+    pub(crate) readers: Readers,
+    pub(crate) client: Client,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) config: std::sync::RwLock<Arc<delivery::Config>>,
+    pub(crate) apps: tokio::sync::watch::Sender<Arc<Vec<engine::config::AppRow>>>,
+    pub(crate) counters: Counters,
+}
+
+/// Work of the node's own that `/test/idle` waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) attempts: std::sync::atomic::AtomicUsize,
+}
+
+/// A running node. Clones are cheap.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Ask<F>(F);
+
+impl<F> fmt::Debug for Ask<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
+impl<F: FnOnce(Token) -> Input + Send> AskInput for Ask<F> {
+    fn make(self: Box<Self>, token: Token) -> Input {
+        (self.0)(token)
+    }
+}
+
+impl Node {
+    /// How it is set up.
+    #[must_use]
+    pub fn options(&self) -> &NodeOptions {
+        &self.shared.options
+    }
+
+    /// The present instant of this process.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Sources, endpoints and applications, as committed or about to be.
+    #[must_use]
+    pub fn config(&self) -> Arc<delivery::Config> {
+        let config = self.shared.config.read();
+        Arc::clone(&config.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Apps as last registered, and their changes.
+    #[must_use]
+    pub fn apps(&self) -> tokio::sync::watch::Receiver<Arc<Vec<engine::config::AppRow>>> {
+        self.shared.apps.subscribe()
+    }
+
+    /// What runs transformations.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.shared.sandbox
+    }
+
+    /// What opens connections.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    async fn ask(
+        &self,
+        make: impl FnOnce(Token) -> Input + Send + 'static,
+    ) -> Result<Answer, Coded> {
+        let permit = self.shared.inbox.admit()?;
+        let (answer, told) = oneshot::channel();
+        let waiter = Waiter { answer, permit };
+        self.shared
+            .inbox
+            .intake(Letter::Ask(Box::new(Ask(make)), waiter));
+        told.await.map_err(|_| Coded::plain(Code::ShuttingDown))
+    }
+
+    /// Has the engine decide, and waits for the commit.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many requests wait, `ShuttingDown` when the node stops meanwhile.
+    pub async fn engine(
+        &self,
+        make: impl FnOnce(Token) -> engine::Input + Send + 'static,
+    ) -> Result<engine::Answer, Coded> {
+        match self.ask(|token| Input::Engine(make(token))).await? {
+            Answer::Engine(answer) => Ok(answer),
+            Answer::Delivery(_) => Err(Coded::plain(Code::ShuttingDown)),
+        }
+    }
+
+    /// Has the delivery core decide, and waits for the commit.
+    ///
+    /// # Errors
+    /// As [`Node::engine`].
+    pub async fn delivery(
+        &self,
+        make: impl FnOnce(Token) -> delivery::Input + Send + 'static,
+    ) -> Result<delivery::Answer, Coded> {
+        match self.ask(|token| Input::Delivery(make(token))).await? {
+            Answer::Delivery(answer) => Ok(answer),
+            Answer::Engine(_) => Err(Coded::plain(Code::ShuttingDown)),
+        }
+    }
+
+    /// Appends events; answers their internal ids after the commit.
+    ///
+    /// # Errors
+    /// As [`Node::engine`].
+    pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<Vec<Ulid>, Coded> {
+        match self
+            .engine(|token| engine::Input::Events { token, events })
+            .await?
+        {
+            engine::Answer::Events(ids) => Ok(ids),
+            _ => Err(Coded::plain(Code::ShuttingDown)),
+        }
+    }
+
+    /// Notes that a URL answered a sync or did not.
+    pub fn app_seen(&self, url: String, identity_url: String, error: Option<(Code, String)>) {
+        let input = engine::Input::AppSeen {
+            url,
+            identity_url,
+            error,
+        };
+        self.shared
+            .inbox
+            .intake(Letter::Input(Input::Engine(input)));
+    }
+
+    /// Reads committed rows.
+    ///
+    /// # Errors
+    /// The store's error, or `Overloaded` when too many reads wait.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> StoreResult<T> + Send + 'static,
+    ) -> Result<T, Coded> {
+        self.shared.readers.read(read).await
+    }
+
+    /// Waits until nothing is queued, in flight or being written; timers may be set.
+    pub async fn idle(&self) {
+        let (tell, told) = oneshot::channel();
+        self.shared.inbox.intake(Letter::WhenIdle(tell));
+        let _ = told.await;
+    }
+
+    /// Moves the clock ahead by that many milliseconds. Only in test mode.
+    ///
+    /// # Errors
+    /// `NotFound` when the node is not in test mode.
+    pub fn advance(&self, ms: i64) -> Result<Timestamp, Coded> {
+        if !self.shared.options.test_mode {
+            return Err(Coded::plain(Code::NotFound));
+        }
+        self.shared.clock.advance(ms);
+        self.shared.inbox.intake(Letter::Wake);
+        Ok(self.now())
+    }
+}

@@ -1,0 +1,79 @@
+//! How a node is set up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_egress::AddressPolicy;
+use dunlin_types::limits;
+use dunlin_wire::sign::SigningKey;
+
+/// What the server tells SDKs that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// A development server: SDKs in development mode talk to it.
+    Dev,
+    /// A production server.
+    Cloud,
+}
+
+impl ServerKind {
+    /// The value of `X-Inngest-Server-Kind` (SDK protocol).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Cloud => "cloud",
+        }
+    }
+}
+
+/// How a node is set up.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// What it tells SDKs that it is.
+    pub kind: ServerKind,
+    /// What calls and syncs are signed with; none in development.
+    pub signing_key: Option<Arc<SigningKey>>,
+    /// Retries of functions that name none.
+    pub retries_default: u8,
+    /// A constant delay after each failed attempt and delivery.
+    pub retry_interval_ms: Option<i64>,
+    /// How long one call may take.
+    pub call_timeout: Duration,
+    /// Where apps may be.
+    pub app_policy: Arc<AddressPolicy>,
+    /// Where endpoints may be.
+    pub endpoint_policy: Arc<AddressPolicy>,
+    /// URL prefixes that are this server's own event API.
+    pub own_event_urls: Vec<String>,
+    /// The binary that runs `js-worker`, and the arguments that make it.
+    pub js_worker: (PathBuf, Vec<String>),
+    /// Whether the clock can be moved.
+    pub test_mode: bool,
+    /// Steps of one run.
+    pub steps_max: usize,
+}
+
+impl NodeOptions {
+    /// A development node whose transformations run in `program js-worker`.
+    #[must_use]
+    pub fn dev(program: PathBuf) -> Self {
+        let near = AddressPolicy::public_only()
+            .allow_private()
+            .allow_loopback();
+        Self {
+            kind: ServerKind::Dev,
+            signing_key: None,
+            retries_default: limits::RETRIES_DEFAULT,
+            retry_interval_ms: None,
+            call_timeout: Duration::from_millis(limits::CALL_TIMEOUT_MS_DEFAULT),
+            app_policy: Arc::new(near.clone()),
+            endpoint_policy: Arc::new(near),
+            own_event_urls: Vec::new(),
+            js_worker: (program, vec!["js-worker".to_owned()]),
+            test_mode: false,
+            steps_max: limits::STEPS_PER_RUN_MAX,
+        }
+    }
+}
