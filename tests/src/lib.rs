@@ -1,1 +1,21 @@
-//! Helpers of the black-box tests on the real binary.
+//! Helpers of the black-box tests: start the real binary and real SDK apps, and talk to them over
+//! loopback HTTP. They must never reach into the server's crates: what a test knows, a user could.
+//!
+//! They panic where something does not work, with what the processes last said: that is a test's
+//! way to fail.
+
+mod client;
+mod files;
+mod port;
+mod process;
+mod sdk_app;
+mod server;
+mod stub;
+mod wait;
+
+pub use client::{Client, Reply, text};
+pub use port::free_port;
+pub use sdk_app::{Counts, Sdk, SdkApp};
+pub use server::{Flags, Server};
+pub use stub::{Stub, StubAnswer};
+pub use wait::until;

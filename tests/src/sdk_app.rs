@@ -1,0 +1,228 @@
+//! The app of `tests/sdk/` as a process, with one of the official SDKs.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::client::Client;
+use crate::process::Process;
+use crate::{files, free_port, until};
+
+/// Which SDK an app uses, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sdk {
+    folder: &'static str,
+    checkpointing: Option<&'static str>,
+}
+
+impl Sdk {
+    /// npm `inngest` 3, as it comes: each step is a call.
+    pub const V3: Self = Self {
+        folder: "v3",
+        checkpointing: None,
+    };
+    /// npm `inngest` 3 with checkpointing switched on.
+    pub const V3_CHECKPOINTING: Self = Self {
+        folder: "v3",
+        checkpointing: Some("on"),
+    };
+    /// npm `inngest` 4, as it comes: with checkpointing.
+    pub const V4: Self = Self {
+        folder: "v4",
+        checkpointing: None,
+    };
+    /// npm `inngest` 4 with checkpointing switched off.
+    pub const V4_CALLS_ONLY: Self = Self {
+        folder: "v4",
+        checkpointing: Some("off"),
+    };
+
+    /// Whether it reports steps while a call goes on, so that one call does for many steps.
+    #[must_use]
+    pub fn checkpoints(self) -> bool {
+        self.checkpointing
+            .map_or(self.folder == "v4", |set| set == "on")
+    }
+
+    fn path(self) -> PathBuf {
+        files::workspace().join("tests/sdk").join(self.folder)
+    }
+}
+
+/// A running app. It ends with the test.
+#[derive(Debug)]
+pub struct SdkApp {
+    process: Option<Process>,
+    sdk: Sdk,
+    id: &'static str,
+    port: u16,
+    variables: Vec<(String, String)>,
+}
+
+/// What an app counted.
+#[derive(Clone, Debug)]
+pub struct Counts(Value);
+
+impl Counts {
+    /// How often the body of that step ran in that run.
+    #[must_use]
+    pub fn step(&self, run: &str, step: &str) -> u64 {
+        self.0["runs"][run]["steps"][step].as_u64().unwrap_or(0)
+    }
+
+    /// The steps of that run whose body ran, with how often.
+    #[must_use]
+    pub fn steps(&self, run: &str) -> Value {
+        self.0["runs"][run]["steps"].clone()
+    }
+
+    /// How many calls that run made.
+    #[must_use]
+    pub fn calls(&self, run: &str) -> u64 {
+        self.0["runs"][run]["calls"].as_u64().unwrap_or(0)
+    }
+
+    /// How many of that run's calls left the state to be fetched.
+    #[must_use]
+    pub fn uses_of_api(&self, run: &str) -> u64 {
+        self.0["runs"][run]["usesApi"].as_u64().unwrap_or(0)
+    }
+
+    /// How often a function was entered with that `data.tag`.
+    #[must_use]
+    pub fn tag(&self, tag: &str) -> u64 {
+        self.0["tags"][tag].as_u64().unwrap_or(0)
+    }
+
+    /// How often the server asked the app to sync.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.0["syncs"].as_u64().unwrap_or(0)
+    }
+
+    /// What the failure handler was told.
+    #[must_use]
+    pub fn failures(&self) -> &[Value] {
+        self.0["failures"].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl SdkApp {
+    /// Starts the app for a development server at that URL.
+    pub async fn dev(sdk: Sdk, server: &str) -> Self {
+        let variables = [("INNGEST_DEV", "1"), ("INNGEST_BASE_URL", server)];
+        Self::start(sdk, "sdk", &variables).await
+    }
+
+    /// Starts the app with that id and those environment variables.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn start(sdk: Sdk, id: &'static str, variables: &[(&str, &str)]) -> Self {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let (port, variables) = (free_port(), variables.collect());
+        let mut app = Self {
+            process: None,
+            sdk,
+            id,
+            port,
+            variables,
+        };
+        app.run().await;
+        app
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn run(&mut self) {
+        let folder = self.sdk.path();
+        tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || install(&folder)
+        })
+        .await
+        .expect("the packages can be installed");
+        let mut command = Command::new("node");
+        command.arg("../app.mjs").current_dir(folder);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INNGEST_")) {
+            command.env_remove(name);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+            .env("APP_ID", self.id)
+            .env("APP_PORT", self.port.to_string());
+        if let Some(checkpointing) = self.sdk.checkpointing {
+            command.env("APP_CHECKPOINTING", checkpointing);
+        }
+        let mut process = Process::start("app", &mut command);
+        until("app that is ready", async || {
+            assert!(!process.has_ended(), "the app ended: {:#?}", process.said());
+            process
+                .said()
+                .iter()
+                .any(|line| line.starts_with("listening"))
+                .then_some(())
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    /// Kills it; its port answers nobody until it runs again.
+    pub async fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill().await;
+        }
+    }
+
+    /// Its serve URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/api/inngest", self.port)
+    }
+
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&format!("http://127.0.0.1:{}", self.port))
+    }
+
+    /// What it counted since it was started.
+    pub async fn counts(&self) -> Counts {
+        Counts(self.client().get("/counts").await.json())
+    }
+}
+
+/// Installs the packages of the lock file unless they are there. One process at a time does.
+fn install(folder: &Path) {
+    let lock = File::create(folder.join("install.lock")).expect("the SDK folder can be written");
+    lock.lock().expect("files can be locked");
+    if is_installed(folder) {
+        return;
+    }
+    let mut npm = std::process::Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder);
+    let output = npm.output().expect("npm runs");
+    assert!(
+        output.status.success(),
+        "npm ci: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn is_installed(folder: &Path) -> bool {
+    let modified = |path: &str| {
+        folder
+            .join(path)
+            .metadata()
+            .and_then(|file| file.modified())
+            .ok()
+    };
+    modified("node_modules/.package-lock.json") >= modified("package-lock.json")
+}
