@@ -55,6 +55,7 @@ fn tell(waiters: &mut Waiters, token: Token, answer: Answer) {
     }
 }
 
+#[expect(clippy::vec_box, reason = "they come boxed and leave so")]
 /// One spawn from outside the runtime, many from within: those go to the worker's own queue.
 fn spawn(
     shared: &Arc<Shared>,

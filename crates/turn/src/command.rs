@@ -8,6 +8,7 @@ use dunlin_types::{DedupeKey, Seq};
 
 /// An input of one of the cores.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved a few times; a box would cost more")]
 pub enum Input {
     /// For the engine.
     Engine(engine::Input),
@@ -39,6 +40,7 @@ pub struct Rows {
 
 /// Something that happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved a few times; a box would cost more")]
 pub enum Happening {
     /// An input came in.
     Input(Input),
