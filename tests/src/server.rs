@@ -56,6 +56,9 @@ impl Server {
     async fn run(&mut self) {
         let mut command = Command::new(files::binary());
         let data = self.folder.path().join("data");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DUNLIN_")) {
+            command.env_remove(name);
+        }
         command
             .arg(self.command)
             .args(["--port", &self.port.to_string()]);
