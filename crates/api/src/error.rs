@@ -124,6 +124,9 @@ impl Refused {
         if let Ok(code) = HeaderValue::from_str(&self.error.code.to_string()) {
             headers.insert(ERROR_HEADER, code);
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
@@ -180,6 +183,20 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
             StatusCode::INTERNAL_SERVER_ERROR
         }
         _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The code for a status that came without one.
+pub(crate) fn code_of(status: StatusCode) -> Code {
+    match status.as_u16() {
+        401 | 403 => Code::Unauthorized,
+        404 => Code::NotFound,
+        405 => Code::MethodRefused,
+        409 => Code::Conflict,
+        413 => Code::TooLarge,
+        501 => Code::NotBuilt,
+        500.. => Code::StoreDead,
+        _ => Code::BadRequest,
     }
 }
 

@@ -1,20 +1,239 @@
-//! What every request passes before its handler, and every response after it.
+//! What every request passes before its handler, and every response after it: the host, the row
+//! of the policy table, the origin, the credentials and the body's size, in this order.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use dunlin_node::ServerKind;
+use dunlin_types::{Code, limits};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::state::Api;
+use crate::auth::Keys;
+use crate::error::{ERROR_HEADER, Refused, Shape, code_of};
+use crate::hosts::{Hosts, Origin};
+use crate::policy::{self, Route};
+use crate::state::ApiOptions;
+
+const SERVER_KIND: HeaderName = HeaderName::from_static("x-inngest-server-kind");
+/// Seconds for which a browser need not ask again.
+const CORS_MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
+/// Unit of [`Inner::room`], so that its count fits.
+const ROOM_UNIT_BYTES: usize = 1024;
 
 /// What the guard knows.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate;
+pub(crate) struct Gate(Arc<Inner>);
 
-impl Gate {
-    pub(crate) fn new(_api: &Api) -> Self {
-        Self
-    }
+#[derive(Debug)]
+struct Inner {
+    hosts: Hosts,
+    keys: Keys,
+    kind: ServerKind,
+    /// For the bodies that are not small.
+    room: Semaphore,
 }
 
 /// The routes, with the guard before them.
-pub(crate) fn behind(_gate: Gate, routes: Router<Api>) -> Router<Api> {
-    routes
+pub(crate) fn behind<S: Clone + Send + Sync + 'static>(gate: Gate, routes: Router<S>) -> Router<S> {
+    routes.layer(from_fn_with_state(gate, pass))
 }
+
+async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let rows = matched.map_or(&[][..], |path| policy::rows(path.as_str()));
+    let (parts, body) = request.into_parts();
+    let origin = gate.0.hosts.origin(&parts);
+    let crosses = gate.crosses(rows, origin);
+    let from = crosses
+        .then(|| parts.headers.get(header::ORIGIN).cloned())
+        .flatten();
+    let mut response = match gate.admit(rows, origin, &parts) {
+        Err(refused) => Err(refused),
+        Ok(None) => Ok(preflight(&parts)),
+        Ok(Some(row)) => Ok(gate.run(row, parts, body, next).await),
+    }
+    .unwrap_or_else(|refused| respond(&refused, rows.first().copied()));
+    let not_taken = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+    let headers = response.headers_mut();
+    if let Some(allow) = not_taken.then(|| methods_of(rows)) {
+        headers.insert(header::ALLOW, allow);
+    }
+    headers.insert(SERVER_KIND, HeaderValue::from_static(gate.0.kind.as_str()));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if let Some(from) = from {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, from);
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+impl Gate {
+    pub(crate) fn new(options: &ApiOptions) -> Self {
+        Self(Arc::new(Inner {
+            hosts: Hosts::new(options),
+            keys: Keys::new(options),
+            kind: options.kind,
+            room: Semaphore::new(limits::HTTP_BODIES_BYTES_MAX / ROOM_UNIT_BYTES),
+        }))
+    }
+
+    /// Whether the page that asks may be another one of this machine.
+    fn crosses(&self, rows: &[&Route], origin: Origin) -> bool {
+        self.0.kind == ServerKind::Dev
+            && origin == Origin::Loopback
+            && rows.iter().any(|row| row.cors)
+    }
+
+    /// The row under which the request is served; none if a browser only asks whether it would be.
+    fn admit(
+        &self,
+        rows: &'static [&'static Route],
+        origin: Origin,
+        parts: &Parts,
+    ) -> Result<Option<&'static Route>, Refused> {
+        self.0.hosts.check(parts)?;
+        if rows.is_empty() {
+            return Err(Refused::new(
+                Code::NotFound,
+                "there is nothing at this path",
+            ));
+        }
+        let crosses = self.crosses(rows, origin);
+        if crosses && parts.method == Method::OPTIONS {
+            return Ok(None);
+        }
+        let row = rows.iter().find(|row| row.takes(&parts.method)).copied();
+        let row = row.ok_or_else(|| Refused::plain(Code::MethodRefused))?;
+        let near = matches!(origin, Origin::None | Origin::Own);
+        if !row.is_read() && !near && !crosses {
+            let detail = "pages of another origin may not change anything here";
+            return Err(Refused::new(Code::OriginRefused, detail));
+        }
+        self.0.keys.check(row.who, parts)?;
+        Ok(Some(row))
+    }
+
+    /// Reads the body, has the handler answer, and gives its refusals their shape.
+    async fn run(&self, row: &'static Route, parts: Parts, body: Body, next: Next) -> Response {
+        let admitted = self.take_body(row, &parts, body).await;
+        let (body, _room) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refused) => return respond(&refused, Some(row)),
+        };
+        let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        if let Some(refused) = response.extensions_mut().remove::<Refused>() {
+            return respond(&refused, Some(row));
+        }
+        let unexplained =
+            response.status().is_client_error() || response.status().is_server_error();
+        if unexplained && !response.headers().contains_key(ERROR_HEADER) {
+            return respond(&explained(response).await, Some(row));
+        }
+        response
+    }
+
+    async fn take_body(
+        &self,
+        row: &Route,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refused> {
+        let max = row.body_bytes_max;
+        if max == 0 {
+            return Ok((Bytes::new(), None));
+        }
+        let announced = parts.headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes > max) {
+            return Err(too_large(max));
+        }
+        let room = self.room_for(announced.unwrap_or(max))?;
+        let time = Duration::from_millis(limits::HTTP_BODY_MS_MAX);
+        match tokio::time::timeout(time, Limited::new(body, max).collect()).await {
+            Ok(Ok(body)) => Ok((body.to_bytes(), room)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
+            Ok(Err(_)) => Err(Refused::new(Code::BadRequest, "the body ended too early")),
+            Err(_) => Err(
+                Refused::new(Code::BadRequest, "the body took too long to arrive")
+                    .status(StatusCode::REQUEST_TIMEOUT),
+            ),
+        }
+    }
+
+    fn room_for(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Refused> {
+        if bytes <= limits::HTTP_BODY_SMALL_BYTES_MAX {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let room = self.0.room.try_acquire_many(units);
+        room.map(Some).map_err(|_| Refused::plain(Code::Overloaded))
+    }
+}
+
+fn methods_of(rows: &[&Route]) -> HeaderValue {
+    let methods: Vec<&str> = rows.iter().map(|row| row.method).collect();
+    HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn too_large(max: usize) -> Refused {
+    Refused::new(
+        Code::TooLarge,
+        format!("the body may have {max} bytes at most"),
+    )
+}
+
+fn respond(refused: &Refused, row: Option<&Route>) -> Response {
+    let shape = row.map_or(Shape::Public, |row| row.shape);
+    // SDKs expect bare text here, and senders of events what senders always get.
+    if refused.error.code == Code::Unauthorized && shape == Shape::Public {
+        return refused.as_text();
+    }
+    refused.shaped(shape)
+}
+
+fn preflight(parts: &Parts) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    let methods = HeaderValue::from_static("POST, OPTIONS");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE);
+    if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
+}
+
+/// Text of a refusal that did not come from a handler, as far as it is kept.
+const DETAIL_BYTES_MAX: usize = 1024;
+
+/// A refusal made of one that the framework wrote (a bad query, a bad path).
+async fn explained(response: Response) -> Refused {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), DETAIL_BYTES_MAX)
+        .collect()
+        .await;
+    let text = body
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    let code = code_of(status);
+    let detail = match std::str::from_utf8(&text) {
+        Ok(text) if !text.is_empty() => text,
+        _ => code.title(),
+    };
+    Refused::new(code, detail).status(status)
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod hosts;
 mod inbound;
 mod ingest_api;
 pub mod policy;
+pub mod samples;
 mod sdk;
 mod server;
 mod simulate;
@@ -26,7 +27,7 @@ pub use state::{Api, ApiOptions};
 
 /// Everything that is served, behind the policy table.
 pub fn router(api: Api) -> Router {
-    let gate = guard::Gate::new(&api);
+    let gate = guard::Gate::new(&api.options);
     let routes = Router::new()
         .merge(inbound::routes())
         .merge(ingest_api::routes())

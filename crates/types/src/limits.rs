@@ -190,6 +190,35 @@ pub const FAN_OUT_PER_COMMIT_MAX: usize = 64;
 
 /// Items of one page of a list (management API: 250).
 pub const PAGE_ITEMS_MAX: usize = 250;
+/// Rows of the store that are read for one page of a list, kept or not.
+pub const LIST_ROWS_READ_MAX: usize = 2_000;
+/// Bodies that one page of a list carries, about; it ends early beyond them.
+pub const LIST_BODIES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Names of sources.
+pub const SOURCE_NAME_CHARS_MAX: usize = 64;
+/// Names of applications and descriptions of endpoints.
+pub const DESCRIPTION_CHARS_MAX: usize = 1024;
+/// Ids that owners give (management API).
+pub const UID_CHARS_MAX: usize = 256;
+/// What an owner notes on a thing, as JSON (management API).
+pub const METADATA_BYTES_MAX: usize = 4096;
+/// Name of an event type (management API).
+pub const EVENT_TYPE_CHARS_MAX: usize = 256;
+/// Event types that one endpoint may name.
+pub const ENDPOINT_EVENT_TYPES_MAX: usize = 1024;
+/// Channels that one endpoint may name (management API).
+pub const ENDPOINT_CHANNELS_MAX: usize = 10;
+/// Name of a channel (management API).
+pub const CHANNEL_CHARS_MAX: usize = 128;
+/// Headers that a user sets for one endpoint.
+pub const ENDPOINT_HEADERS_MAX: usize = 64;
+/// Variables of one transformation, names and values together.
+pub const TRANSFORM_VARIABLES_BYTES_MAX: usize = 64 * 1024;
+/// Repeats of one message that are counted when somebody asks.
+pub const REPEATS_COUNTED_MAX: usize = 10_000;
+/// Runs of one event that an explanation looks at.
+pub const EXPLAINED_RUNS_MAX: usize = 5_000;
+
 /// Items of one page of a list when no limit is given.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
 
@@ -213,3 +242,40 @@ pub const IDLE_CONNECTIONS_MAX: usize = 2048;
 pub const IDLE_CONNECTION_MS_MAX: u64 = 60_000;
 /// How often idle connections that are over their time are closed.
 pub const IDLE_SWEEP_MS: u64 = 5_000;
+
+/// Connections from outside that are open at a time; more wait in the kernel's queue.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+/// Time for the head of a request to arrive, idle time on a kept connection included.
+pub const HTTP_HEAD_MS_MAX: u64 = 60_000;
+/// Time for the body of a request to arrive.
+pub const HTTP_BODY_MS_MAX: u64 = 60_000;
+/// Head of one request, and what is buffered of its body unread.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Requests at a time on one HTTP/2 connection.
+pub const HTTP_STREAMS_PER_CONNECTION_MAX: u32 = 250;
+/// Bodies of requests held in memory at a time, without the small ones.
+pub const HTTP_BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// A body up to this size is small: [`HTTP_CONNECTIONS_MAX`] bounds those.
+pub const HTTP_BODY_SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Time for requests in flight to end after the server was told to stop.
+pub const HTTP_SHUTDOWN_MS_MAX: u64 = 10_000;
+/// Pause after the operating system refused to hand over a connection (no file descriptors left).
+pub const HTTP_ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Bodies and outputs from this size on are stored apart, so that lists skip them.
+pub const STORE_INLINE_BYTES_MAX: usize = 256 * 1024;
+/// Pages (4 KiB) of the store's log from which on it is copied into the file: 16 MiB.
+pub const STORE_WAL_CHECKPOINT_PAGES: usize = 4096;
+/// Bytes of the log file that are kept when the log starts over.
+pub const STORE_WAL_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Page cache of the store's writer, in KiB.
+pub const STORE_WRITER_CACHE_KIB: usize = 64 * 1024;
+/// Page cache of each of the store's readers, in KiB.
+pub const STORE_READER_CACHE_KIB: usize = 8 * 1024;
+/// Names of events and event types that the store's writer remembers the numbers of.
+pub const STORE_NAMES_CACHED_MAX: usize = 100_000;
+
+/// How long calls in flight may go on when the server is told to stop.
+pub const SHUTDOWN_GRACE_MS: u64 = 10_000;
+/// How long requests that are still open may go on after that.
+pub const SHUTDOWN_REQUESTS_MS: u64 = 1_000;

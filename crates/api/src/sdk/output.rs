@@ -1,0 +1,145 @@
+//! What the answers of both versions of the reading API have in common.
+
+use std::collections::HashMap;
+
+use axum::response::{IntoResponse as _, Response};
+use dunlin_engine::RunStatus;
+use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_store::{Reader, RunView, StoreResult};
+use dunlin_types::{Payload, Seq, Timestamp, Ulid, function_uuid, ulid_for};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The only account and environment (SDK protocol).
+pub(super) const ENVIRONMENT_ID: &str = "00000000-0000-4000-b000-000000000000";
+pub(super) const ACCOUNT_ID: &str = "00000000-0000-4000-a000-000000000000";
+
+/// Later than any row.
+const LATEST: Seq = Seq(i64::MAX as u64);
+
+/// Stored JSON, written as it is: users get back the very text they sent.
+#[derive(Clone, Debug)]
+pub(super) struct Raw(pub(super) Payload);
+
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(self.0.as_str()) {
+            Ok(raw) => raw.serialize(serializer),
+            Err(_) => serializer.serialize_unit(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<T> {
+    data: T,
+    metadata: Value,
+}
+
+/// The first version's envelope.
+pub(super) fn v1(data: impl Serialize, now: Timestamp) -> Response {
+    let metadata = json!({"fetched_at": now.rfc3339(), "cached_until": null});
+    axum::Json(Envelope { data, metadata }).into_response()
+}
+
+/// The second version's.
+pub(super) fn v2(data: impl Serialize, now: Timestamp) -> Response {
+    let metadata = json!({"fetchedAt": now.rfc3339(), "cachedUntil": null});
+    axum::Json(Envelope { data, metadata }).into_response()
+}
+
+/// The run of that public id. The time in it must be the run's, so that ids cannot be made up.
+pub(super) fn run_of(reader: &mut dyn Reader, id: &str) -> StoreResult<Option<RunView>> {
+    let Some((id, seq)) = row_of(id) else {
+        return Ok(None);
+    };
+    let run = reader.run(seq)?;
+    Ok(run.filter(|run| ulid_for(run.row.created, run.row.seq) == id))
+}
+
+/// What a public id of one of our rows says.
+pub(super) fn row_of(id: &str) -> Option<(Ulid, Seq)> {
+    let id: Ulid = id.parse().ok()?;
+    Some((id, id.seq()?))
+}
+
+/// Functions and apps by number, to name them.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    functions: HashMap<u32, FunctionRow>,
+    apps: HashMap<u32, AppRow>,
+}
+
+impl Names {
+    pub(super) fn read(reader: &mut dyn Reader) -> StoreResult<Self> {
+        let functions = reader.functions_at(LATEST)?;
+        let apps = reader.apps()?;
+        Ok(Self {
+            functions: functions.into_iter().map(|row| (row.number, row)).collect(),
+            apps: apps.into_iter().map(|row| (row.number, row)).collect(),
+        })
+    }
+
+    /// The functions, by their slugs.
+    pub(super) fn functions(&self) -> Vec<&FunctionRow> {
+        let mut functions: Vec<&FunctionRow> = self.functions.values().collect();
+        functions.sort_by(|a, b| a.slug.cmp(&b.slug));
+        functions
+    }
+
+    /// The apps, in the order in which they first came.
+    pub(super) fn apps(&self) -> Vec<&AppRow> {
+        let mut apps: Vec<&AppRow> = self.apps.values().collect();
+        apps.sort_by_key(|app| app.number);
+        apps
+    }
+
+    pub(super) fn function(&self, number: u32) -> Option<&FunctionRow> {
+        self.functions.get(&number)
+    }
+
+    pub(super) fn app_of(&self, function: &FunctionRow) -> &str {
+        self.apps.get(&function.app).map_or("", |app| &app.name)
+    }
+
+    /// The function's public id; empty if it is not known.
+    pub(super) fn function_id(&self, number: u32) -> String {
+        let function = self.functions.get(&number);
+        let id = function.map(|f| function_uuid(self.app_of(f), &f.slug));
+        id.map(|id| id.to_string()).unwrap_or_default()
+    }
+}
+
+/// A run's state as the first version writes it.
+pub(super) const fn status_v1(run: &RunView) -> &'static str {
+    match status(run) {
+        RunStatus::Live => "Running",
+        RunStatus::Completed => "Completed",
+        RunStatus::Failed => "Failed",
+        RunStatus::Cancelled => "Cancelled",
+    }
+}
+
+/// A run's state as the second version writes it.
+pub(super) const fn status_v2(run: &RunView) -> &'static str {
+    match status(run) {
+        RunStatus::Live => "RUNNING",
+        RunStatus::Completed => "COMPLETED",
+        RunStatus::Failed => "FAILED",
+        RunStatus::Cancelled => "CANCELLED",
+    }
+}
+
+const fn status(run: &RunView) -> RunStatus {
+    match &run.end {
+        Some(end) => end.status,
+        None => RunStatus::Live,
+    }
+}
+
+/// What the function returned, or its error.
+pub(super) fn output_of(run: &RunView) -> Option<Raw> {
+    let output = &run.end.as_ref()?.output;
+    (!output.is_empty()).then(|| Raw(output.clone()))
+}
