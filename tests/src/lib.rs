@@ -4,6 +4,7 @@
 //! They panic where something does not work, with what the processes last said: that is a test's
 //! way to fail.
 
+mod app;
 mod client;
 mod files;
 mod port;
@@ -13,6 +14,9 @@ mod server;
 mod stub;
 mod wait;
 
+pub use app::{
+    Book, CountingApp, Function, StepOf, listen, registration, sdk_response, step_id, step_name,
+};
 pub use client::{Client, Reply, text};
 pub use port::free_port;
 pub use sdk_app::{Counts, Sdk, SdkApp};

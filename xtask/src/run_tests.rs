@@ -1,7 +1,8 @@
 //! The one command that runs every test: what the README names and what CI calls.
 //!
 //! The black-box tests drive the real binary, so it is built first and its path handed over in
-//! `DUNLIN_BIN`; the SDK apps under `tests/sdk/` get exactly the packages of their lock files.
+//! `DUNLIN_BIN`; a second one that has crash points goes over in `DUNLIN_FAILPOINTS_BIN`. The SDK
+//! apps under `tests/sdk/` get exactly the packages of their lock files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +15,13 @@ use crate::tree::metadata;
 /// The official SDKs that the black-box tests run against.
 const SDK_APPS: [&str; 2] = ["tests/sdk/v3", "tests/sdk/v4"];
 
+/// Builds the binary.
+const BUILD: [&str; 4] = ["build", "--package", "dunlin", "--locked"];
+
 /// Builds, installs and tests; stops at the first command that fails.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    run_command(cargo(root).args(["build", "--package", "dunlin", "--locked"]))?;
+    let failpoints = build_with_failpoints(root)?;
+    run_command(cargo(root).args(BUILD))?;
     for app in SDK_APPS {
         let folder = root.join(app);
         if needs_install(&folder) {
@@ -29,8 +34,21 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut tests = cargo(root);
     tests
         .args(["test", "--workspace", "--locked"])
-        .env("DUNLIN_BIN", binary(root)?);
+        .env("DUNLIN_BIN", binary(root, "dunlin")?)
+        .env("DUNLIN_FAILPOINTS_BIN", failpoints);
     run_command(&mut tests)
+}
+
+/// Both builds share all that comes before the node, so the copy is made before the plain build
+/// takes its place.
+fn build_with_failpoints(root: &Path) -> anyhow::Result<PathBuf> {
+    run_command(cargo(root).args(BUILD).args(["--features", "failpoints"]))?;
+    let kept = binary(root, "dunlin-failpoints")?;
+    // Written beside and moved, since an earlier copy may be running.
+    let fresh = kept.with_extension("new");
+    std::fs::copy(binary(root, "dunlin")?, &fresh).context("cannot copy the binary")?;
+    std::fs::rename(&fresh, &kept).context("cannot keep the copy of the binary")?;
+    Ok(kept)
 }
 
 fn cargo(root: &Path) -> Command {
@@ -39,8 +57,8 @@ fn cargo(root: &Path) -> Command {
     command
 }
 
-fn binary(root: &Path) -> anyhow::Result<PathBuf> {
-    let name = format!("dunlin{}", std::env::consts::EXE_SUFFIX);
+fn binary(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     Ok(metadata::read(root)?
         .target_directory
         .join("debug")
