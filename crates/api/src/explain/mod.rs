@@ -1,9 +1,43 @@
 //! What became of a message or an event, and why: `/api/events/{id}/explain`.
+//!
+//! The facts are loaded in one read; what they mean is told by pure functions.
+
+mod endpoints;
+mod functions;
+mod load;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use dunlin_types::{Code, Ulid};
 
+use self::load::Asked;
+use crate::error::{Refused, Reply};
 use crate::state::Api;
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new()
+    Router::new().route("/api/events/{id}/explain", get(explain))
+}
+
+/// The id is a message's, its provider's, or an event's internal one.
+async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Reply {
+    let asked = match id.parse::<Ulid>() {
+        Ok(event) => Asked::Event(event),
+        Err(_) => Asked::Message(id),
+    };
+    let config = api.node.config();
+    let facts = api
+        .node
+        .read(move |reader| load::facts(reader, &config, &asked))
+        .await?;
+    let now = api.node.now();
+    let explanation = match facts.ok_or_else(|| Refused::plain(Code::NotFound))? {
+        load::Facts::Message(facts) => endpoints::explain(&facts, now),
+        load::Facts::Event(facts) => functions::explain(&facts, now),
+    };
+    Ok(axum::Json(explanation).into_response())
 }

@@ -1,9 +1,80 @@
 //! Applications, endpoints, messages and attempts, after the shape of the Svix API: `/api/v1/app`.
 
-use axum::Router;
+mod application;
+mod attempt;
+pub(crate) mod cards;
+mod check;
+mod endpoint;
+pub(crate) mod fields;
+mod headers;
+mod message;
+pub(crate) mod page;
+mod read;
+mod sample;
+mod transformation;
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get};
+use dunlin_delivery::{Answer, Application, Endpoint, Input};
+use dunlin_types::{Code, Token};
+use http::StatusCode;
+
+pub(crate) use read::{endpoint_ids, find_message_anywhere, find_message_of};
+
+use crate::error::{Refused, Reply};
 use crate::state::Api;
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
+        .merge(application::routes())
+        .merge(endpoint::routes())
+        .merge(headers::routes())
+        .merge(transformation::routes())
+        .merge(sample::routes())
+        .merge(message::routes())
+        .merge(attempt::routes())
+        .route("/api/v1/health", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/api/v1/{*rest}", any(not_built))
+        .route("/webhooks/{*rest}", any(not_built))
+}
+
+/// Paths of the API that this version does not have.
+pub(crate) async fn not_built() -> Reply {
+    Err(Refused::plain(Code::NotBuilt))
+}
+
+/// Has the delivery core decide; what it refuses is an error.
+pub(crate) async fn ask(
+    api: &Api,
+    make: impl FnOnce(Token) -> Input + Send + 'static,
+) -> Result<Answer, Refused> {
+    match api.node.delivery(make).await? {
+        Answer::Refused(error) => Err(error.into()),
+        answer => Ok(answer),
+    }
+}
+
+/// The core answered something that was not asked; it never does.
+pub(crate) fn odd_answer() -> Refused {
+    Refused::plain(Code::ShuttingDown)
+}
+
+/// The application that a path names.
+pub(crate) fn application(api: &Api, text: &str) -> Result<Arc<Application>, Refused> {
+    let found = api.node.config().find_application(text).cloned();
+    found.ok_or_else(|| Refused::plain(Code::NotFound))
+}
+
+/// The endpoint that a path names, of the application that it names.
+pub(crate) fn endpoint(
+    api: &Api,
+    app: &str,
+    text: &str,
+) -> Result<(Arc<Application>, Arc<Endpoint>), Refused> {
+    let app = application(api, app)?;
+    let found = api.node.config().find_endpoint(app.id, text).cloned();
+    let endpoint = found.ok_or_else(|| Refused::plain(Code::NotFound))?;
+    Ok((app, endpoint))
 }

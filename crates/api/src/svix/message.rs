@@ -1,0 +1,212 @@
+//! Messages: what came in, and where it went.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use dunlin_delivery::{Answer, DeliveryRow, DeliveryState, Input, Message, NewMessage};
+use dunlin_store::MessageFilter;
+use dunlin_types::{Ksuid, KsuidKind};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::endpoint::EndpointOut;
+use super::page::Asked;
+use super::{application, ask, endpoint, not_built, odd_answer, read};
+use crate::error::Reply;
+use crate::state::Api;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/app/{app}/msg", get(list).post(not_built))
+        .route("/api/v1/app/{app}/msg/{msg}", get(one))
+        .route("/api/v1/app/{app}/msg/{msg}/endpoint", get(destinations))
+        .route(
+            "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend",
+            post(resend),
+        )
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageOut {
+    id: String,
+    event_id: String,
+    event_type: String,
+    /// The exact bytes that came in.
+    payload: Option<Box<RawValue>>,
+    channels: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    timestamp: String,
+    test: bool,
+}
+
+impl MessageOut {
+    pub(super) fn of(message: &Message, with_content: bool) -> Self {
+        Self {
+            id: message.id().to_string(),
+            event_id: message.provider_id.clone(),
+            event_type: message.event_type.clone(),
+            payload: payload(&message.body, with_content),
+            channels: (!message.channels.is_empty()).then(|| message.channels.clone()),
+            tags: None,
+            timestamp: message.at.rfc3339(),
+            test: message.test,
+        }
+    }
+
+    /// A sample that was just taken in.
+    pub(super) fn of_new(id: Ksuid, message: &NewMessage) -> Self {
+        Self {
+            id: id.to_string(),
+            event_id: message.provider_id.clone(),
+            event_type: message.event_type.clone(),
+            payload: payload(&message.body, true),
+            channels: None,
+            tags: None,
+            timestamp: id.at.rfc3339(),
+            test: true,
+        }
+    }
+}
+
+fn payload(body: &Bytes, with_content: bool) -> Option<Box<RawValue>> {
+    let text = match with_content {
+        true => str::from_utf8(body).ok()?,
+        false => "{}",
+    };
+    RawValue::from_string(text.to_owned()).ok()
+}
+
+async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> Reply {
+    let app = application(&api, &app)?;
+    let window = asked.window(KsuidKind::Message, false)?;
+    let with_content = asked.flag("with_content", true)?;
+    let filter = MessageFilter {
+        app: app.id,
+        event_types: asked.list("event_types"),
+        from: asked.instant("after")?,
+        until: asked.instant("before")?,
+    };
+    let channel = asked.text("channel").map(str::to_owned);
+    let tagged = asked.text("tag").is_some();
+    let keep = move |message: &Arc<Message>| {
+        let in_channel = channel
+            .as_ref()
+            .is_none_or(|one| message.channels.contains(one));
+        // Webhooks come without tags.
+        in_channel && !tagged
+    };
+    let slice = api.node.read(move |reader| {
+        let read = |page| reader.messages(&filter, page);
+        window.read(
+            read,
+            |message| message.seq,
+            keep,
+            |message| message.body.len(),
+        )
+    });
+    let show = |message: Arc<Message>| MessageOut::of(&message, with_content);
+    slice.await?.reply(|message| message.id().to_string(), show)
+}
+
+async fn one(
+    State(api): State<Api>,
+    Path((app, msg)): Path<(String, String)>,
+    asked: Asked,
+) -> Reply {
+    let app = application(&api, &app)?;
+    let message = read::message(&api, app.id, &msg).await?;
+    let with_content = asked.flag("with_content", true)?;
+    Ok(axum::Json(MessageOut::of(&message, with_content)).into_response())
+}
+
+/// An endpoint, and how one message stands there.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DestinationOut {
+    #[serde(flatten)]
+    endpoint: EndpointOut,
+    status: u8,
+    status_text: &'static str,
+    next_attempt: Option<String>,
+}
+
+async fn destinations(
+    State(api): State<Api>,
+    Path((app, msg)): Path<(String, String)>,
+    asked: Asked,
+) -> Reply {
+    let app = application(&api, &app)?;
+    let window = asked.window(KsuidKind::Endpoint, true)?;
+    let message = read::message(&api, app.id, &msg).await?.seq;
+    let deliveries = api
+        .node
+        .read(move |reader| reader.deliveries_of(message))
+        .await?;
+    let config = api.node.config();
+    let reached = config.endpoints_of(app.id).filter_map(|endpoint| {
+        let newest = deliveries
+            .iter()
+            .rev()
+            .find(|row| row.endpoint == endpoint.id)?;
+        Some((endpoint, newest))
+    });
+    let reached: Vec<_> = reached.collect();
+    let slice = window.of(reached.into_iter(), |(endpoint, _)| endpoint.id);
+    slice.reply(
+        |(endpoint, _)| endpoint.ksuid().to_string(),
+        |(endpoint, row)| DestinationOut {
+            endpoint: EndpointOut::of(endpoint),
+            status: state_of(row).0,
+            status_text: state_of(row).1,
+            next_attempt: row.next_at.map(|at| at.rfc3339()),
+        },
+    )
+}
+
+fn state_of(row: &DeliveryRow) -> (u8, &'static str) {
+    match row.state {
+        DeliveryState::Pending => (1, "pending"),
+        DeliveryState::Succeeded => (0, "success"),
+        DeliveryState::Failed => (2, "fail"),
+        DeliveryState::Cancelled | DeliveryState::Duplicate => (4, "canceled"),
+    }
+}
+
+async fn resend(
+    State(api): State<Api>,
+    Path((app, msg, ep)): Path<(String, String, String)>,
+) -> Reply {
+    let (app, endpoint) = endpoint(&api, &app, &ep)?;
+    let message = read::message(&api, app.id, &msg).await?.seq;
+    let endpoint = endpoint.id;
+    match ask(&api, move |token| Input::Resend {
+        token,
+        message,
+        endpoint,
+    })
+    .await?
+    {
+        Answer::Resent { .. } => Ok((StatusCode::ACCEPTED, axum::Json(json!({}))).into_response()),
+        _ => Err(odd_answer()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_shown_as_it_came() {
+        let body = Bytes::from_static(b"{\"b\":1.0, \"a\":12345678901234567890123}");
+        let shown = payload(&body, true).unwrap();
+        assert_eq!(shown.get().as_bytes(), body);
+        assert_eq!(payload(&body, false).unwrap().get(), "{}");
+    }
+}

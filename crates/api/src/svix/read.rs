@@ -1,0 +1,123 @@
+//! Rows of the store that paths name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dunlin_delivery::{Config, DEFAULT_APPLICATION, Message};
+use dunlin_store::{MessageFilter, Page, Reader, StoreResult};
+use dunlin_types::limits::LIST_ROWS_READ_MAX;
+use dunlin_types::{Code, Ksuid, KsuidKind, Seq};
+
+use crate::error::Refused;
+use crate::state::Api;
+
+/// Messages read at a time when one is looked for by its provider's id.
+const CHUNK_ROWS: usize = 100;
+
+/// The message of an application that a path names by its id or its provider's.
+pub(super) async fn message(api: &Api, app: Seq, text: &str) -> Result<Arc<Message>, Refused> {
+    let text = text.to_owned();
+    let found = api
+        .node
+        .read(move |reader| find_message(reader, app, &text))
+        .await?;
+    found.ok_or_else(|| Refused::plain(Code::NotFound))
+}
+
+/// The message that somebody names, of that application or, without one, of any.
+pub(crate) async fn find_message_of(
+    api: &Api,
+    app: Option<Seq>,
+    text: &str,
+) -> Result<Arc<Message>, Refused> {
+    if let Some(app) = app {
+        return message(api, app, text).await;
+    }
+    let text = text.to_owned();
+    let found = api
+        .node
+        .read(move |reader| find_message_anywhere(reader, &text))
+        .await?;
+    found.ok_or_else(|| Refused::plain(Code::NotFound))
+}
+
+/// The message of that id in whatever application, or the one of that provider's id that came
+/// through a source.
+pub(crate) fn find_message_anywhere(
+    reader: &mut dyn Reader,
+    text: &str,
+) -> StoreResult<Option<Arc<Message>>> {
+    if let Ok(id) = Ksuid::parse(KsuidKind::Message, text) {
+        return by_id(reader, id);
+    }
+    find_message(reader, DEFAULT_APPLICATION, text)
+}
+
+fn find_message(
+    reader: &mut dyn Reader,
+    app: Seq,
+    text: &str,
+) -> StoreResult<Option<Arc<Message>>> {
+    if let Ok(id) = Ksuid::parse(KsuidKind::Message, text) {
+        return Ok(by_id(reader, id)?.filter(|message| message.app == app));
+    }
+    by_provider_id(reader, app, text)
+}
+
+fn by_id(reader: &mut dyn Reader, id: Ksuid) -> StoreResult<Option<Arc<Message>>> {
+    // The time in the id guards against made-up ones.
+    Ok(reader.message(id.seq)?.filter(|message| message.id() == id))
+}
+
+/// Looks through the newest messages: providers' ids are not indexed beyond their dedupe window.
+fn by_provider_id(
+    reader: &mut dyn Reader,
+    app: Seq,
+    provider_id: &str,
+) -> StoreResult<Option<Arc<Message>>> {
+    let filter = MessageFilter {
+        app,
+        event_types: Vec::new(),
+        from: None,
+        until: None,
+    };
+    let mut page = Page::newest(CHUNK_ROWS);
+    for _ in 0..LIST_ROWS_READ_MAX / CHUNK_ROWS {
+        let rows = reader.messages(&filter, page)?;
+        page.after = rows.last().map(|message| message.seq);
+        let ended = rows.len() < CHUNK_ROWS;
+        let found = rows
+            .into_iter()
+            .find(|message| message.provider_id == provider_id);
+        if found.is_some() || ended {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The ids of endpoints, those that are gone included.
+pub(crate) fn endpoint_ids(
+    reader: &mut dyn Reader,
+    config: &Config,
+    rows: impl IntoIterator<Item = Seq>,
+) -> StoreResult<BTreeMap<Seq, String>> {
+    let mut ids = BTreeMap::new();
+    for row in rows.into_iter().collect::<BTreeSet<_>>() {
+        let created = match config.endpoint(row) {
+            Some(endpoint) => Some(endpoint.created),
+            // The first version was made with the endpoint, and holds from the place after it.
+            None => {
+                let versions = reader.endpoints_at(Seq(row.0 + 1))?;
+                versions
+                    .iter()
+                    .find(|one| one.endpoint == row)
+                    .map(|one| one.at)
+            }
+        };
+        if let Some(at) = created {
+            ids.insert(row, Ksuid::new(KsuidKind::Endpoint, at, row).to_string());
+        }
+    }
+    Ok(ids)
+}

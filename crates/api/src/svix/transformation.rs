@@ -1,0 +1,99 @@
+//! The script that rewrites an endpoint's messages.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use dunlin_delivery::{EndpointConfig, Transformation};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::endpoint::{changing, updated};
+use super::fields::{Fields, bad_field, given};
+use super::{check, endpoint};
+use crate::error::{Refused, Reply};
+use crate::state::Api;
+
+pub(super) fn routes() -> Router<Api> {
+    let path = "/api/v1/app/{app}/endpoint/{ep}/transformation";
+    Router::new().route(path, get(read).patch(patch))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TransformationPatch {
+    #[serde(deserialize_with = "given")]
+    code: Option<Option<String>>,
+    enabled: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    variables: Option<Option<BTreeMap<String, String>>>,
+}
+
+async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+    let (_, endpoint) = endpoint(&api, &app, &ep)?;
+    let shown = match &endpoint.config.transformation {
+        None => json!({"code": null, "enabled": false, "variables": {}, "updatedAt": null}),
+        Some(one) => json!({
+            "code": &*one.code,
+            "enabled": one.enabled,
+            "variables": one.variables,
+            "updatedAt": one.updated.rfc3339(),
+        }),
+    };
+    Ok(axum::Json(shown).into_response())
+}
+
+async fn patch(
+    State(api): State<Api>,
+    Path((app, ep)): Path<(String, String)>,
+    Fields(fields): Fields<TransformationPatch>,
+) -> Reply {
+    let _alone = changing().await;
+    let (_, old) = endpoint(&api, &app, &ep)?;
+    let transformation = applied(&api, fields, old.config.transformation.as_ref()).await?;
+    let config = EndpointConfig {
+        transformation,
+        ..EndpointConfig::clone(&old.config)
+    };
+    updated(&api, old.id, config).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn applied(
+    api: &Api,
+    fields: TransformationPatch,
+    old: Option<&Transformation>,
+) -> Result<Option<Transformation>, Refused> {
+    let now = api.node.now();
+    let variables = match fields.variables {
+        Some(variables) => variables.unwrap_or_default(),
+        None => old.map(|old| old.variables.clone()).unwrap_or_default(),
+    };
+    let enabled = fields.enabled.or(old.map(|old| old.enabled));
+    match (fields.code, old) {
+        (Some(Some(code)), _) => {
+            let place = ["body", "code"];
+            let enabled = enabled.unwrap_or(true);
+            check::transformation(api, code, enabled, variables, &place, now)
+                .await
+                .map(Some)
+        }
+        (None, Some(old)) => {
+            check::variables(&variables)?;
+            let enabled = enabled.unwrap_or(old.enabled);
+            Ok(Some(Transformation {
+                enabled,
+                variables,
+                updated: now,
+                ..old.clone()
+            }))
+        }
+        (Some(None) | None, _) if fields.enabled == Some(true) => {
+            Err(bad_field("code", "an enabled transformation needs `code`"))
+        }
+        (Some(None) | None, _) => Ok(None),
+    }
+}
