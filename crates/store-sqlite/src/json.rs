@@ -1,0 +1,289 @@
+//! The JSON in which apps' functions, applications, sources and endpoints are kept: rows that are
+//! few, read whole, and may gain fields.
+
+use std::collections::BTreeMap;
+
+use dunlin_delivery::{
+    Application, EndpointConfig, Source, SourceKind, SourceMode, Transformation,
+};
+use dunlin_engine::config::{FunctionRow, TriggerSpec};
+use dunlin_types::{Payload, Seq, Timestamp};
+use rusqlite::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Writes a value out.
+pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+/// Reads a column of JSON.
+pub(crate) fn read<T: DeserializeOwned>(text: &str, column: usize) -> Result<T> {
+    let kind = rusqlite::types::Type::Text;
+    serde_json::from_str(text)
+        .map_err(|e| Error::FromSqlConversionFailure(column, kind, Box::new(e)))
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TriggerJson {
+    Event {
+        name: String,
+        expression: Option<String>,
+    },
+    Cron {
+        schedule: String,
+    },
+}
+
+/// A function's row.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FunctionJson {
+    number: u32,
+    app: u32,
+    slug: String,
+    name: String,
+    version: u32,
+    from: u64,
+    created: i64,
+    archived: Option<i64>,
+    triggers: Vec<TriggerJson>,
+    url: String,
+    retries: Option<u8>,
+    unbuilt: Vec<String>,
+    config: String,
+}
+
+impl From<&FunctionRow> for FunctionJson {
+    fn from(row: &FunctionRow) -> Self {
+        let trigger = |one: &TriggerSpec| match one.clone() {
+            TriggerSpec::Event { name, expression } => TriggerJson::Event { name, expression },
+            TriggerSpec::Cron { schedule } => TriggerJson::Cron { schedule },
+        };
+        Self {
+            number: row.number,
+            app: row.app,
+            slug: row.slug.clone(),
+            name: row.name.clone(),
+            version: row.version,
+            from: row.from.0,
+            created: row.created.ms(),
+            archived: row.archived.map(Timestamp::ms),
+            triggers: row.triggers.iter().map(trigger).collect(),
+            url: row.url.clone(),
+            retries: row.retries,
+            unbuilt: row.unbuilt.clone(),
+            config: row.config.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<FunctionJson> for FunctionRow {
+    fn from(json: FunctionJson) -> Self {
+        let trigger = |one: TriggerJson| match one {
+            TriggerJson::Event { name, expression } => TriggerSpec::Event { name, expression },
+            TriggerJson::Cron { schedule } => TriggerSpec::Cron { schedule },
+        };
+        Self {
+            number: json.number,
+            app: json.app,
+            slug: json.slug,
+            name: json.name,
+            version: json.version,
+            from: Seq(json.from),
+            created: Timestamp::from_ms(json.created),
+            archived: json.archived.map(Timestamp::from_ms),
+            triggers: json.triggers.into_iter().map(trigger).collect(),
+            url: json.url,
+            retries: json.retries,
+            unbuilt: json.unbuilt,
+            config: Payload::from_json(json.config),
+        }
+    }
+}
+
+/// An application's row.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ApplicationJson {
+    created: i64,
+    updated: i64,
+    name: String,
+    uid: Option<String>,
+    throttle_rate: Option<u32>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl From<&Application> for ApplicationJson {
+    fn from(row: &Application) -> Self {
+        Self {
+            created: row.created.ms(),
+            updated: row.updated.ms(),
+            name: row.name.clone(),
+            uid: row.uid.clone(),
+            throttle_rate: row.throttle_rate,
+            metadata: row.metadata.clone(),
+        }
+    }
+}
+
+impl ApplicationJson {
+    pub(crate) fn row(self, id: Seq) -> Application {
+        Application {
+            id,
+            created: Timestamp::from_ms(self.created),
+            updated: Timestamp::from_ms(self.updated),
+            name: self.name,
+            uid: self.uid,
+            throttle_rate: self.throttle_rate,
+            metadata: self.metadata,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KindJson {
+    Dodo,
+    StandardWebhooks,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ModeJson {
+    Test,
+    Live,
+}
+
+/// A source's row, without its secrets.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SourceJson {
+    created: i64,
+    updated: i64,
+    name: String,
+    uid: Option<String>,
+    kind: KindJson,
+    mode: Option<ModeJson>,
+    app: u64,
+    metadata: BTreeMap<String, String>,
+}
+
+impl From<&Source> for SourceJson {
+    fn from(row: &Source) -> Self {
+        Self {
+            created: row.created.ms(),
+            updated: row.updated.ms(),
+            name: row.name.clone(),
+            uid: row.uid.clone(),
+            kind: match row.kind {
+                SourceKind::Dodo => KindJson::Dodo,
+                SourceKind::StandardWebhooks => KindJson::StandardWebhooks,
+            },
+            mode: row.mode.map(|mode| match mode {
+                SourceMode::Test => ModeJson::Test,
+                SourceMode::Live => ModeJson::Live,
+            }),
+            app: row.app.0,
+            metadata: row.metadata.clone(),
+        }
+    }
+}
+
+impl SourceJson {
+    pub(crate) fn row(self, id: Seq) -> Source {
+        Source {
+            id,
+            created: Timestamp::from_ms(self.created),
+            updated: Timestamp::from_ms(self.updated),
+            name: self.name,
+            uid: self.uid,
+            kind: match self.kind {
+                KindJson::Dodo => SourceKind::Dodo,
+                KindJson::StandardWebhooks => SourceKind::StandardWebhooks,
+            },
+            mode: self.mode.map(|mode| match mode {
+                ModeJson::Test => SourceMode::Test,
+                ModeJson::Live => SourceMode::Live,
+            }),
+            app: Seq(self.app),
+            metadata: self.metadata,
+            secrets: Vec::new(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct TransformationJson {
+    code: String,
+    enabled: bool,
+    variables: BTreeMap<String, String>,
+    updated: i64,
+}
+
+/// What the owner of an endpoint set.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EndpointJson {
+    app: u64,
+    uid: Option<String>,
+    url: String,
+    description: String,
+    disabled: bool,
+    disabled_reason: Option<String>,
+    event_types: Vec<String>,
+    channels: Vec<String>,
+    throttle_rate: Option<u32>,
+    metadata: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+    integration: Option<String>,
+    transformation: Option<TransformationJson>,
+}
+
+impl From<&EndpointConfig> for EndpointJson {
+    fn from(config: &EndpointConfig) -> Self {
+        let config = config.clone();
+        Self {
+            app: config.app.0,
+            uid: config.uid,
+            url: config.url,
+            description: config.description,
+            disabled: config.disabled,
+            disabled_reason: config.disabled_reason,
+            event_types: config.event_types,
+            channels: config.channels,
+            throttle_rate: config.throttle_rate,
+            metadata: config.metadata,
+            headers: config.headers,
+            integration: config.integration,
+            transformation: config.transformation.map(|one| TransformationJson {
+                code: one.code.as_ref().to_owned(),
+                enabled: one.enabled,
+                variables: one.variables,
+                updated: one.updated.ms(),
+            }),
+        }
+    }
+}
+
+impl From<EndpointJson> for EndpointConfig {
+    fn from(json: EndpointJson) -> Self {
+        Self {
+            app: Seq(json.app),
+            uid: json.uid,
+            url: json.url,
+            description: json.description,
+            disabled: json.disabled,
+            disabled_reason: json.disabled_reason,
+            event_types: json.event_types,
+            channels: json.channels,
+            throttle_rate: json.throttle_rate,
+            metadata: json.metadata,
+            headers: json.headers,
+            integration: json.integration,
+            transformation: json.transformation.map(|one| Transformation {
+                code: one.code.into(),
+                enabled: one.enabled,
+                variables: one.variables,
+                updated: Timestamp::from_ms(one.updated),
+            }),
+        }
+    }
+}

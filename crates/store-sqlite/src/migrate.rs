@@ -1,0 +1,114 @@
+//! Brings the file to this program's schema, one numbered script after the other.
+
+use dunlin_store::{StoreError, StoreResult};
+use dunlin_types::Code;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::coded;
+
+/// What `PRAGMA application_id` says of our files: "DNLN".
+pub(crate) const APPLICATION_ID: i32 = 0x444E_4C4E;
+
+/// Every script, in order; its place, from 1, is its version. A script that was released never
+/// changes again.
+const SCRIPTS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+
+/// The schema of this program.
+pub(crate) const VERSION: i64 = SCRIPTS.len() as i64;
+
+const APPLIED: &str = "CREATE TABLE IF NOT EXISTS migration (
+  version INTEGER PRIMARY KEY, checksum INTEGER NOT NULL) STRICT";
+
+/// The version of an opened file, 0 for an empty one.
+pub(crate) fn version(db: &Connection) -> StoreResult<i64> {
+    let id: i32 = pragma(db, "application_id")?;
+    let version: i64 = pragma(db, "user_version")?;
+    if id == APPLICATION_ID || (id == 0 && version == 0 && is_empty(db)?) {
+        Ok(version)
+    } else {
+        let detail = "the file is a SQLite database of another program; name another directory";
+        Err(StoreError {
+            code: Code::StoreCorrupt,
+            detail: detail.to_owned(),
+        })
+    }
+}
+
+/// Refuses a file of a newer program.
+pub(crate) fn check_not_newer(version: i64) -> StoreResult<()> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    let detail = format!(
+        "the file has schema {version}, this program knows {VERSION}; start a newer program"
+    );
+    Err(StoreError {
+        code: Code::StoreNewer,
+        detail,
+    })
+}
+
+/// Applies the scripts that are missing, all or none.
+pub(crate) fn migrate(db: &Connection) -> StoreResult<()> {
+    check_not_newer(version(db)?)?;
+    db.execute_batch("BEGIN IMMEDIATE").map_err(coded)?;
+    match apply(db) {
+        Ok(()) => db.execute_batch("COMMIT").map_err(coded),
+        Err(error) => {
+            // The error that counts is the first one.
+            let _ = db.execute_batch("ROLLBACK");
+            Err(error)
+        }
+    }
+}
+
+fn apply(db: &Connection) -> StoreResult<()> {
+    db.execute_batch(APPLIED).map_err(coded)?;
+    for (version, script) in (1_i64..).zip(SCRIPTS) {
+        let checksum = fnv(script.as_bytes());
+        let sql = "SELECT checksum FROM migration WHERE version = ?1";
+        let known: Option<i64> = db
+            .query_row(sql, [version], |row| row.get(0))
+            .optional()
+            .map_err(coded)?;
+        match known {
+            Some(known) if known == checksum => {}
+            Some(_) => {
+                let detail = format!("schema {version} of the file is not the one of this program");
+                return Err(StoreError {
+                    code: Code::StoreCorrupt,
+                    detail,
+                });
+            }
+            None => {
+                db.execute_batch(script).map_err(coded)?;
+                let sql = "INSERT INTO migration (version, checksum) VALUES (?1, ?2)";
+                db.execute(sql, params![version, checksum]).map_err(coded)?;
+            }
+        }
+    }
+    db.pragma_update(None, "application_id", APPLICATION_ID)
+        .map_err(coded)?;
+    db.pragma_update(None, "user_version", VERSION)
+        .map_err(coded)
+}
+
+fn is_empty(db: &Connection) -> StoreResult<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema";
+    db.query_row(sql, [], |row| Ok(row.get::<_, i64>(0)? == 0))
+        .map_err(coded)
+}
+
+pub(crate) fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> StoreResult<T> {
+    db.pragma_query_value(None, name, |row| row.get(0))
+        .map_err(coded)
+}
+
+/// FNV-1a: tells a changed script from the one that was applied; nobody attacks it.
+fn fnv(bytes: &[u8]) -> i64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for byte in bytes {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    }
+    hash.cast_signed()
+}

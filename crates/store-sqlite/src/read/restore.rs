@@ -1,0 +1,74 @@
+//! The rows from which memory is rebuilt.
+
+use std::sync::Arc;
+
+use dunlin_engine::Image;
+use dunlin_store::Restored;
+use rusqlite::{Connection, Result, Row};
+
+use super::{config, delivery, run};
+use crate::pack::{blob, col_seq};
+
+pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result<()> {
+    for row in config::apps(db)? {
+        take(Restored::App(row));
+    }
+    for row in config::functions(db)? {
+        take(Restored::Function(row));
+    }
+    each(
+        db,
+        "SELECT run, fn, last, items FROM image ORDER BY run",
+        |row| {
+            take(Restored::Image(image(row)?));
+            Ok(())
+        },
+    )?;
+    let tail = "seq >= (SELECT fold_from FROM shard WHERE id = 0)";
+    let start = run::START;
+    let sql = format!("SELECT {start} FROM run WHERE {tail} AND status = 0 ORDER BY seq");
+    each(db, &sql, |row| {
+        take(Restored::Run(run::row(row)?));
+        Ok(())
+    })?;
+    let sql = format!("SELECT {} FROM step WHERE {tail} ORDER BY seq", run::MARK);
+    each(db, &sql, |row| {
+        take(Restored::Step(run::mark(row)?));
+        Ok(())
+    })?;
+    for row in config::applications(db)? {
+        take(Restored::Application(Arc::new(row)));
+    }
+    for row in config::sources(db)? {
+        take(Restored::Source(Arc::new(row)));
+    }
+    for row in config::endpoints(db)? {
+        take(Restored::Endpoint(Arc::new(row)));
+    }
+    let sql = format!(
+        "SELECT {} FROM delivery WHERE state = 0 ORDER BY seq",
+        delivery::COLUMNS
+    );
+    each(db, &sql, |row| {
+        take(Restored::Delivery(delivery::row(row)?));
+        Ok(())
+    })
+}
+
+fn each(db: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
+
+fn image(row: &Row<'_>) -> Result<Image> {
+    Ok(Image {
+        run: col_seq(row, 0)?,
+        function: row.get(1)?,
+        last: col_seq(row, 2)?,
+        items: blob(row, 3)?.unwrap_or_default().to_vec(),
+    })
+}

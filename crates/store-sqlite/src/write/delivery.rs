@@ -1,0 +1,216 @@
+//! Rows of the delivery core.
+
+use dunlin_delivery::{
+    AttemptResult, AttemptRow, DeliveryRow, Endpoint, EndpointVersionRow, Message, RepeatRow,
+    SecretVersion, Source, Write,
+};
+use dunlin_types::{Code, Seq, Timestamp};
+use rusqlite::{Result, params};
+
+use super::{Hot, Rows};
+use crate::json::{ApplicationJson, EndpointJson, SourceJson, text};
+use crate::pack::{PLAIN, Part, inline, int, ms, opt_int};
+
+impl Rows<'_> {
+    pub(super) fn delivery(&mut self, write: &Write) -> Result<()> {
+        match write {
+            Write::Application(row) => {
+                let spec = text(&ApplicationJson::from(&**row))?;
+                self.db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO application (id, spec) VALUES (?1, ?2)",
+                    )?
+                    .execute(params![int(row.id), spec])?;
+                Ok(())
+            }
+            Write::ApplicationDeleted(id) => {
+                self.gone("DELETE FROM application WHERE id = ?1", *id)
+            }
+            Write::Source(row) => self.source(row),
+            Write::SourceDeleted(id) => {
+                self.secrets(*id, &[])?;
+                self.gone("DELETE FROM source WHERE id = ?1", *id)
+            }
+            Write::Endpoint(row) => self.endpoint(row),
+            Write::EndpointDeleted(id) => {
+                self.secrets(*id, &[])?;
+                self.gone("DELETE FROM endpoint WHERE id = ?1", *id)
+            }
+            Write::EndpointVersion(row) => self.endpoint_version(row),
+            Write::Message(row) => self.message(row),
+            Write::Dedupe(row) => self.dedupe(row.key, row.seq, row.at, row.expires, row.hash),
+            Write::Repeat(row) => self.repeat(row),
+            Write::Delivery(row) => self.delivery_row(row),
+            Write::Attempt(row) => self.attempt(row),
+        }
+    }
+
+    fn gone(&self, sql: &str, id: Seq) -> Result<()> {
+        self.db.prepare_cached(sql)?.execute([int(id)])?;
+        Ok(())
+    }
+
+    fn secrets(&self, owner: Seq, secrets: &[SecretVersion]) -> Result<()> {
+        self.gone("DELETE FROM secret WHERE owner = ?1", owner)?;
+        for (n, one) in (0_i64..).zip(secrets) {
+            self.db
+                .prepare_cached(
+                    "INSERT INTO secret (owner, n, text, created, expires) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    int(owner),
+                    n,
+                    one.secret.reveal(),
+                    one.created.ms(),
+                    ms(one.expires),
+                ])?;
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, row: &Source) -> Result<()> {
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO source (id, spec) VALUES (?1, ?2)")?
+            .execute(params![int(row.id), text(&SourceJson::from(row))?])?;
+        self.secrets(row.id, &row.secrets)
+    }
+
+    fn endpoint(&mut self, row: &Endpoint) -> Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO endpoint (id, created, updated, version, from_seq, config) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                int(row.id),
+                row.created.ms(),
+                row.updated.ms(),
+                row.version,
+                int(row.from_seq),
+                text(&EndpointJson::from(&*row.config))?,
+            ])?;
+        self.secrets(row.id, &row.secrets)
+    }
+
+    fn endpoint_version(&mut self, row: &EndpointVersionRow) -> Result<()> {
+        let config = row.config.as_ref();
+        let config = config
+            .map(|config| text(&EndpointJson::from(&**config)))
+            .transpose()?;
+        self.db
+            .prepare_cached(
+                "INSERT INTO endpoint_version (endpoint, version, from_seq, at, config) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                int(row.endpoint),
+                row.version,
+                int(row.from_seq),
+                row.at.ms(),
+                config,
+            ])?;
+        Ok(())
+    }
+
+    fn message(&mut self, row: &Message) -> Result<()> {
+        let kind = self.name(&row.event_type)?;
+        let headers = text(&row.headers)?;
+        let channels = match row.channels.as_slice() {
+            [] => None,
+            channels => Some(text(&channels)?),
+        };
+        let (enc, body) = inline(&row.body);
+        self.hot(Hot::Message)?.execute(params![
+            int(row.seq),
+            row.at.ms(),
+            int(row.app),
+            opt_int(row.source),
+            kind,
+            row.provider_id,
+            headers,
+            channels,
+            row.body_hash,
+            row.test,
+            enc,
+            body,
+        ])?;
+        self.apart(row.seq, Part::Body, &row.body, body)
+    }
+
+    fn repeat(&mut self, row: &RepeatRow) -> Result<()> {
+        let (enc, body) = match &row.body {
+            Some(body) => inline(body),
+            None => (PLAIN, None),
+        };
+        self.db
+            .prepare_cached(
+                "INSERT INTO repeat (seq, message, at, hash, conflict, enc, body) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                int(row.seq),
+                int(row.message),
+                row.at.ms(),
+                row.body_hash,
+                row.conflict,
+                enc,
+                body,
+            ])?;
+        match &row.body {
+            Some(bytes) => self.apart(row.seq, Part::Body, bytes, body),
+            None => Ok(()),
+        }
+    }
+
+    fn delivery_row(&mut self, row: &DeliveryRow) -> Result<()> {
+        self.hot(Hot::Delivery)?.execute(params![
+            int(row.seq),
+            int(row.message),
+            int(row.endpoint),
+            row.trigger as u8,
+            row.state as u8,
+            row.tries,
+            ms(row.next_at),
+            row.created.ms(),
+            ms(row.ended),
+            row.code.map(Code::number),
+            row.rivals,
+        ])?;
+        Ok(())
+    }
+
+    fn attempt(&mut self, row: &AttemptRow) -> Result<()> {
+        let (result, twin) = match row.result {
+            AttemptResult::Succeeded => (0, None),
+            AttemptResult::Failed => (1, None),
+            AttemptResult::Cancelled => (2, None),
+            AttemptResult::DuplicateOf(endpoint) => (3, Some(int(endpoint))),
+        };
+        let logs = match row.logs.as_slice() {
+            [] => None,
+            logs => Some(text(&logs)?),
+        };
+        self.hot(Hot::Attempt)?.execute(params![
+            int(row.seq),
+            int(row.delivery),
+            int(row.message),
+            int(row.endpoint),
+            row.at.ms(),
+            row.duration_ms,
+            row.attempt_no,
+            row.trigger as u8,
+            result,
+            twin,
+            row.status,
+            row.code.map(Code::number),
+            row.detail,
+            row.url,
+            opt_int(row.event),
+            row.next_at.map(Timestamp::ms),
+            logs,
+            &row.response[..],
+        ])?;
+        Ok(())
+    }
+}

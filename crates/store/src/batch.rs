@@ -1,0 +1,52 @@
+//! The places that a batch takes up.
+
+use dunlin_delivery as delivery;
+use dunlin_engine as engine;
+use dunlin_types::Seq;
+
+use crate::port::Batch;
+
+impl Batch {
+    /// The greatest place that a row of the batch has taken; none if no row has one.
+    #[must_use]
+    pub fn last_seq(&self) -> Option<Seq> {
+        let engine = self.engine.iter().filter_map(engine_seq);
+        engine
+            .chain(self.delivery.iter().filter_map(delivery_seq))
+            .max()
+    }
+}
+
+fn engine_seq(write: &engine::Write) -> Option<Seq> {
+    use engine::Write;
+    match write {
+        Write::Event(event) => Some(event.seq),
+        Write::Lifecycle(row) => Some(row.seq),
+        Write::Run(row) => Some(row.seq),
+        Write::Step(row) => Some(row.mark.seq),
+        Write::Function(row) => Some(row.from),
+        Write::Dedupe { .. }
+        | Write::RunEnd(_)
+        | Write::Image(_)
+        | Write::FoldFrom(_)
+        | Write::App(_) => None,
+    }
+}
+
+fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
+    use delivery::Write;
+    match write {
+        Write::Application(row) => Some(row.id),
+        Write::Source(row) => Some(row.id),
+        Write::Endpoint(row) => Some(row.from_seq.max(row.id)),
+        Write::EndpointVersion(row) => Some(row.from_seq),
+        Write::Message(row) => Some(row.seq),
+        Write::Repeat(row) => Some(row.seq),
+        Write::Delivery(row) => Some(row.seq),
+        Write::Attempt(row) => Some(row.seq),
+        Write::ApplicationDeleted(_)
+        | Write::SourceDeleted(_)
+        | Write::EndpointDeleted(_)
+        | Write::Dedupe(_) => None,
+    }
+}

@@ -1,0 +1,49 @@
+//! The suite that every backend must pass: [`crate::conformance_tests`] makes a test of each story.
+#![expect(
+    clippy::unwrap_used,
+    reason = "it is test code that other crates' tests call"
+)]
+
+mod rows;
+pub mod show;
+mod stories;
+mod world;
+
+use std::sync::Arc;
+
+pub use stories::*;
+pub use world::World;
+
+use crate::port::Store;
+
+/// A place where a store is kept.
+pub trait Harness {
+    /// The store as a process that starts now would find it. Writers of before have been dropped.
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes a `#[test]` of each story; `$make` is called for a new harness.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests! { @each $make;
+            every_row_is_read_back_as_it_was_written
+            a_restart_gives_every_row_that_memory_needs_in_order
+            nothing_of_a_refused_batch_is_seen
+            an_older_right_to_write_is_fenced
+            starts_are_counted_and_an_unclean_end_is_told
+            there_is_one_writer_at_a_time
+            pages_go_both_ways_and_filters_hold
+            the_past_is_read_as_it_was
+            keys_are_known_until_they_are_taken_again
+            large_bodies_survive
+            a_large_batch_is_one_commit
+            reads_go_on_while_rows_are_written
+            a_live_runs_steps_are_found_without_its_end
+            events_are_found_by_their_internal_id
+        }
+    };
+    (@each $make:expr; $($story:ident)*) => {
+        $(#[test] fn $story() { $crate::conformance::$story(&$make); })*
+    };
+}

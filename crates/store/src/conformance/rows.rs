@@ -1,0 +1,322 @@
+//! Rows with a different value in every field, made from one number.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_delivery::{
+    Application, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointConfig,
+    Message, RepeatRow, SecretVersion, Source, SourceKind, SourceMode, Transformation, Trigger,
+};
+use dunlin_engine::config::{AppRow, FunctionRow, TriggerSpec};
+use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
+use dunlin_engine::{RunEnd, RunRow, RunStatus};
+use dunlin_types::{
+    Code, DedupeKey, Event, EventOrigin, EventParts, Payload, Secret, Seq, StepId, Timestamp, Ulid,
+    ulid_for,
+};
+
+pub(super) const NAMES: [&str; 4] = ["payment.succeeded", "refund.failed", "né", "a/b"];
+
+/// The instant of a row: they grow with its place.
+pub(super) fn at(n: u64) -> Timestamp {
+    Timestamp::from_ms(1_795_000_000_000 + n.cast_signed() * 7)
+}
+
+fn maybe<T>(n: u64, value: T) -> Option<T> {
+    n.is_multiple_of(2).then_some(value)
+}
+
+pub(super) fn json(n: u64) -> Payload {
+    Payload::from_json(format!("{{\"n\": {n}, \"t\": \"é\"}}"))
+}
+
+fn map(n: u64) -> BTreeMap<String, String> {
+    (0..n % 3)
+        .map(|k| (format!("k{k}"), format!("v{n}")))
+        .collect()
+}
+
+pub(super) fn event(n: u64) -> Arc<Event> {
+    let internal_id = match n % 3 {
+        0 => Ulid::from_parts(at(n), [n as u8; 10]),
+        _ => ulid_for(at(n), Seq(n)),
+    };
+    Event::new(EventParts {
+        seq: Seq(n),
+        internal_id,
+        id: maybe(n, format!("order-{n}")).unwrap_or_else(|| internal_id.to_string()),
+        name: NAMES[n as usize % NAMES.len()].to_owned(),
+        received: at(n),
+        ts: at(n).plus_ms(-5),
+        data: json(n),
+        user: maybe(n / 2, json(n + 1)),
+        v: maybe(n / 4, format!("2026-{n}")),
+        origin: match n % 4 {
+            0 => EventOrigin::Message(Seq(n / 2)),
+            1 => EventOrigin::Internal,
+            _ => EventOrigin::Api,
+        },
+    })
+}
+
+pub(super) fn run(n: u64, event: Seq) -> RunRow {
+    let (function, version) = (n as u32 % 7, n as u32 % 3);
+    RunRow {
+        seq: Seq(n),
+        function,
+        version,
+        event,
+        created: at(n),
+        due: at(n + 9),
+    }
+}
+
+pub(super) fn run_end(n: u64, run: Seq, last: Seq, imaged: bool) -> RunEnd {
+    let status = [
+        RunStatus::Completed,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+    ][n as usize % 3];
+    let started = if n.is_multiple_of(5) {
+        Timestamp::ZERO
+    } else {
+        at(n)
+    };
+    RunEnd {
+        run,
+        status,
+        started,
+        ended: at(n + 1),
+        output: json(n),
+        last,
+        imaged,
+    }
+}
+
+pub(super) fn step(n: u64, run: Seq, prev: Seq) -> StepRow {
+    let kind = StepKind::from_number(1 + (n % 10) as u8).unwrap();
+    let id = match n % 3 {
+        0 => None,
+        1 => Some(StepId::Sha1([n as u8; 20])),
+        _ => Some(StepId::new("nineteen characters")),
+    };
+    StepRow {
+        mark: StepMark {
+            seq: Seq(n),
+            run,
+            kind,
+            flags: StepFlags((n % 256) as u16),
+            item: prev,
+            attempt: (n % 5) as u8,
+            due: at(n + 3),
+        },
+        prev,
+        id,
+        name: maybe(n, format!("step {n} é")).unwrap_or_default(),
+        queued: at(n),
+        started: at(n + 1),
+        ended: at(n + 2),
+        payload: if n.is_multiple_of(4) {
+            Payload::from_json("")
+        } else {
+            json(n)
+        },
+    }
+}
+
+pub(super) fn app(n: u64, number: u32) -> AppRow {
+    AppRow {
+        number,
+        name: format!("app {n}"),
+        url: format!("http://localhost:{n}/api"),
+        identity_url: format!("http://127.0.0.1:{n}/api"),
+        sdk: "js:v4.24.0".to_owned(),
+        framework: "nextjs".to_owned(),
+        version: maybe(n, "v1".to_owned()),
+        checksum: [n as u8; 32],
+        created: at(n),
+        synced: at(n + 1),
+        error: maybe(n / 2, (Code::AppUnreachable, format!("refused {n}"))),
+    }
+}
+
+pub(super) fn function(n: u64, number: u32, version: u32) -> FunctionRow {
+    let name = NAMES[n as usize % NAMES.len()].to_owned();
+    FunctionRow {
+        number,
+        app: number / 2,
+        slug: format!("app-fn-{number}"),
+        name: format!("Fn {n}"),
+        version,
+        from: Seq(n),
+        created: at(n),
+        archived: maybe(n, at(n + 1)),
+        triggers: vec![
+            TriggerSpec::Event {
+                name,
+                expression: maybe(n, "event.data.n > 1".to_owned()),
+            },
+            TriggerSpec::Cron {
+                schedule: "0 * * * *".to_owned(),
+            },
+        ],
+        url: format!("http://localhost/api?fnId={number}"),
+        retries: maybe(n, (n % 20) as u8),
+        unbuilt: vec!["throttle".to_owned()],
+        config: json(n),
+    }
+}
+
+pub(super) fn application(n: u64, id: Seq) -> Arc<Application> {
+    Arc::new(Application {
+        id,
+        created: at(id.0),
+        updated: at(n),
+        name: format!("application {n}"),
+        uid: maybe(n, format!("uid-{n}")),
+        throttle_rate: maybe(n, n as u32),
+        metadata: map(n),
+    })
+}
+
+fn secrets(n: u64) -> Vec<SecretVersion> {
+    let one = |k: u64| SecretVersion {
+        secret: Secret::new(format!("whsec_{n}_{k}")),
+        created: at(n),
+        expires: (k > 0).then(|| at(n + k)),
+    };
+    (0..=n % 3).map(one).collect()
+}
+
+pub(super) fn source(n: u64, id: Seq) -> Arc<Source> {
+    Arc::new(Source {
+        id,
+        created: at(id.0),
+        updated: at(n),
+        name: format!("source-{n}"),
+        uid: maybe(n, format!("s{n}")),
+        kind: [SourceKind::Dodo, SourceKind::StandardWebhooks][n as usize % 2],
+        mode: [None, Some(SourceMode::Test), Some(SourceMode::Live)][n as usize % 3],
+        app: Seq(n % 2),
+        metadata: map(n),
+        secrets: secrets(n),
+    })
+}
+
+pub(super) fn endpoint(n: u64, id: Seq, version: u32) -> Arc<Endpoint> {
+    let transformation = Transformation {
+        code: format!("function handler(w) {{ return w; }} // {n}").into(),
+        enabled: n.is_multiple_of(3),
+        variables: map(n + 1),
+        updated: at(n),
+    };
+    let config = EndpointConfig {
+        app: Seq(n % 2),
+        uid: maybe(n, format!("e{n}")),
+        url: format!("https://example.com/{n}"),
+        description: format!("number {n}"),
+        disabled: n.is_multiple_of(3),
+        disabled_reason: maybe(n, "gone".to_owned()),
+        event_types: NAMES[..n as usize % NAMES.len()]
+            .iter()
+            .map(|&t| t.to_owned())
+            .collect(),
+        channels: vec![format!("c{n}")],
+        throttle_rate: maybe(n, n as u32),
+        metadata: map(n),
+        headers: map(n + 2),
+        integration: maybe(n, "inngest".to_owned()),
+        transformation: maybe(n / 2, transformation),
+    };
+    Arc::new(Endpoint {
+        id,
+        created: at(id.0),
+        updated: at(n),
+        version,
+        from_seq: Seq(n),
+        config: Arc::new(config),
+        secrets: secrets(n),
+    })
+}
+
+pub(super) fn message(n: u64) -> Arc<Message> {
+    Arc::new(Message {
+        seq: Seq(n),
+        at: at(n),
+        app: Seq(n % 2),
+        source: maybe(n, Seq(n / 2)),
+        event_type: NAMES[n as usize % NAMES.len()].to_owned(),
+        provider_id: format!("evt_{n}"),
+        headers: vec![("webhook-id".to_owned(), format!("evt_{n}"))],
+        channels: (0..n % 3).map(|k| format!("c{k}")).collect(),
+        body: Bytes::from(format!("{{ \"raw\": {n} }}\n")),
+        body_hash: [n as u8; 16],
+        test: n.is_multiple_of(5),
+    })
+}
+
+pub(super) fn repeat(n: u64, message: Seq) -> RepeatRow {
+    RepeatRow {
+        seq: Seq(n),
+        message,
+        at: at(n),
+        body_hash: [n as u8; 16],
+        conflict: n.is_multiple_of(2),
+        body: maybe(n, Bytes::from(format!("other {n}"))),
+    }
+}
+
+pub(super) fn delivery(n: u64, seq: Seq, message: Seq) -> DeliveryRow {
+    let state = [
+        DeliveryState::Pending,
+        DeliveryState::Succeeded,
+        DeliveryState::Failed,
+        DeliveryState::Cancelled,
+        DeliveryState::Duplicate,
+    ][n as usize % 5];
+    DeliveryRow {
+        seq,
+        message,
+        endpoint: Seq(n % 11),
+        trigger: [Trigger::Scheduled, Trigger::Manual, Trigger::Test][n as usize % 3],
+        state,
+        tries: (n % 9) as u8,
+        next_at: maybe(n, at(n + 5)),
+        created: at(seq.0),
+        ended: maybe(n + 1, at(n)),
+        code: maybe(n, Code::DeliveryFailed),
+        rivals: n.is_multiple_of(3),
+    }
+}
+
+pub(super) fn attempt(n: u64, of: &DeliveryRow) -> AttemptRow {
+    AttemptRow {
+        seq: Seq(n),
+        delivery: of.seq,
+        message: of.message,
+        endpoint: of.endpoint,
+        at: at(n),
+        duration_ms: n.cast_signed(),
+        attempt_no: (n % 8) as u8,
+        trigger: of.trigger,
+        result: [
+            AttemptResult::Succeeded,
+            AttemptResult::Failed,
+            AttemptResult::Cancelled,
+            AttemptResult::DuplicateOf(Seq(n)),
+        ][n as usize % 4],
+        status: 200 + (n % 300) as u16,
+        code: maybe(n, Code::DeliveryTimedOut),
+        detail: format!("detail {n}"),
+        url: format!("https://example.com/{n}"),
+        response: Bytes::from(vec![n as u8; n as usize % 20]),
+        logs: (0..n % 3).map(|k| format!("line {k}")).collect(),
+        event: maybe(n, Seq(n + 1)),
+        next_at: maybe(n / 2, at(n + 2)),
+    }
+}
+
+pub(super) fn key(n: u64) -> DedupeKey {
+    DedupeKey::new(b"test", &n.to_be_bytes())
+}

@@ -1,0 +1,279 @@
+//! Batches that a real core could have made: each row follows from those before.
+
+use std::sync::Arc;
+
+use dunlin_delivery as delivery;
+use dunlin_delivery::{DedupeRow, DeliveryRow, EndpointVersionRow};
+use dunlin_engine as engine;
+use dunlin_engine::{Image, LifecycleRow};
+use dunlin_types::{DedupeKey, Lifecycle, Seq};
+
+use super::rows;
+use crate::port::{Batch, Start};
+
+/// What has been written so far, as far as the next batch depends on it.
+#[derive(Clone, Debug)]
+pub struct World {
+    next: u64,
+    commit_no: u64,
+    epoch: u64,
+    events: Vec<Seq>,
+    /// Live runs: the run, the end of its chain, whether it has an image.
+    live: Vec<(Seq, Seq, bool)>,
+    versions: [u32; 4],
+    endpoints: Vec<(Seq, u32)>,
+    messages: Vec<Seq>,
+    deliveries: Vec<DeliveryRow>,
+}
+
+impl World {
+    /// An empty world of a store that was just opened.
+    #[must_use]
+    pub fn new(start: &Start) -> Self {
+        Self {
+            // Places below are those of applications and sources.
+            next: start.next_seq.0.max(8),
+            commit_no: start.commit_no,
+            epoch: start.epoch,
+            events: Vec::new(),
+            live: Vec::new(),
+            versions: [0; 4],
+            endpoints: Vec::new(),
+            messages: Vec::new(),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// The place that the next row gets.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        Seq(self.next)
+    }
+
+    /// The number of the last commit.
+    #[must_use]
+    pub fn commit_no(&self) -> u64 {
+        self.commit_no
+    }
+
+    /// Goes on after a restart.
+    pub fn restarted(&mut self, start: &Start) {
+        self.epoch = start.epoch;
+    }
+
+    /// An empty batch.
+    #[must_use]
+    pub fn empty(&mut self) -> Batch {
+        self.commit_no += 1;
+        Batch {
+            commit_no: self.commit_no,
+            epoch: self.epoch,
+            ..Batch::default()
+        }
+    }
+
+    /// A batch with a row or two for each choice.
+    #[must_use]
+    pub fn batch(&mut self, choices: &[(u8, u8)]) -> Batch {
+        let mut batch = self.empty();
+        for (kind, pick) in choices {
+            let pick = usize::from(*pick);
+            if kind % 16 < 9 {
+                self.engine(kind % 16, pick, &mut batch.engine);
+            } else {
+                self.delivery(kind % 16, pick, &mut batch.delivery);
+            }
+        }
+        batch
+    }
+
+    /// A batch that holds every kind of row.
+    #[must_use]
+    pub fn everything(&mut self) -> Batch {
+        let choices: Vec<(u8, u8)> = (0..160_u8)
+            .map(|n| (n % 16, (n / 16).wrapping_mul(37)))
+            .collect();
+        self.batch(&choices)
+    }
+
+    fn seq(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn engine(&mut self, kind: u8, pick: usize, out: &mut Vec<engine::Write>) {
+        let n = self.seq();
+        match kind {
+            0 => {
+                self.events.push(Seq(n));
+                out.push(engine::Write::Event(rows::event(n)));
+            }
+            1 => {
+                let event = self.events.get(pick % self.events.len().max(1));
+                out.push(engine::Write::Run(rows::run(
+                    n,
+                    event.copied().unwrap_or(Seq(0)),
+                )));
+                self.live.push((Seq(n), Seq(n), false));
+            }
+            2 | 3 => {
+                let count = self.live.len().max(1);
+                let Some((run, last, _)) = self.live.get_mut(pick % count) else {
+                    return;
+                };
+                out.push(engine::Write::Step(rows::step(n, *run, *last)));
+                *last = Seq(n);
+            }
+            4 => self.end(n, pick, out),
+            5 => {
+                let (key, expires) = (rows::key(pick as u64 % 8), rows::at(n + 100));
+                out.push(engine::Write::Dedupe {
+                    key,
+                    seq: Seq(n),
+                    expires,
+                });
+            }
+            6 => self.fold(n, out),
+            7 => out.push(engine::Write::App(rows::app(n, pick as u32 % 3))),
+            _ => {
+                let number = pick % 4;
+                self.versions[number] += 1;
+                let row = rows::function(n, number as u32, self.versions[number]);
+                out.push(engine::Write::Function(row));
+            }
+        }
+    }
+
+    fn end(&mut self, n: u64, pick: usize, out: &mut Vec<engine::Write>) {
+        if self.live.is_empty() {
+            return;
+        }
+        let (run, last, imaged) = self.live.swap_remove(pick % self.live.len());
+        out.push(engine::Write::RunEnd(rows::run_end(n, run, last, imaged)));
+        let kind = [Lifecycle::Finished, Lifecycle::Failed, Lifecycle::Cancelled][n as usize % 3];
+        let at = rows::at(n);
+        out.push(engine::Write::Lifecycle(LifecycleRow {
+            seq: Seq(n),
+            at,
+            kind,
+            run,
+        }));
+    }
+
+    /// All live runs get an image, as the engine's rounds give them.
+    fn fold(&mut self, n: u64, out: &mut Vec<engine::Write>) {
+        for (run, last, imaged) in &mut self.live {
+            *imaged = true;
+            let items = vec![1, run.0 as u8, n as u8];
+            let image = Image {
+                run: *run,
+                function: n as u32,
+                last: *last,
+                items,
+            };
+            out.push(engine::Write::Image(image));
+        }
+        out.push(engine::Write::FoldFrom(Seq(n)));
+    }
+
+    fn delivery(&mut self, kind: u8, pick: usize, out: &mut Vec<delivery::Write>) {
+        let n = self.seq();
+        let message = self
+            .messages
+            .get(pick % self.messages.len().max(1))
+            .copied();
+        let message = message.unwrap_or(Seq(0));
+        match kind {
+            9 => {
+                self.messages.push(Seq(n));
+                out.push(delivery::Write::Message(rows::message(n)));
+            }
+            10 => self.put_delivery(n, pick, message, out),
+            11 => {
+                let Some(of) = self.deliveries.get(pick % self.deliveries.len().max(1)) else {
+                    return;
+                };
+                out.push(delivery::Write::Attempt(Box::new(rows::attempt(n, of))));
+            }
+            12 => out.push(delivery::Write::Repeat(rows::repeat(n, message))),
+            13 => {
+                let (at, expires) = (rows::at(n), rows::at(n + 50));
+                let (key, hash) = (rows::key(8 + pick as u64 % 8), [n as u8; 16]);
+                let row = DedupeRow {
+                    key,
+                    seq: Seq(n),
+                    at,
+                    hash,
+                    expires,
+                };
+                out.push(delivery::Write::Dedupe(row));
+            }
+            14 => self.endpoint(n, pick, out),
+            _ => self.set_up(n, pick, out),
+        }
+    }
+
+    fn put_delivery(&mut self, n: u64, pick: usize, of: Seq, out: &mut Vec<delivery::Write>) {
+        let known = self.deliveries.len();
+        let row = if pick % 3 == 0 && known > 0 {
+            let old = &mut self.deliveries[pick % known];
+            *old = rows::delivery(n, old.seq, old.message);
+            old.clone()
+        } else {
+            let row = rows::delivery(n, Seq(n), of);
+            self.deliveries.push(row.clone());
+            row
+        };
+        out.push(delivery::Write::Delivery(row));
+    }
+
+    fn endpoint(&mut self, n: u64, pick: usize, out: &mut Vec<delivery::Write>) {
+        let known = self.endpoints.len();
+        if pick % 7 == 6 && known > 0 {
+            let (endpoint, version) = self.endpoints.swap_remove(pick % known);
+            out.push(delivery::Write::EndpointDeleted(endpoint));
+            out.push(delivery::Write::EndpointVersion(EndpointVersionRow {
+                endpoint,
+                version: version + 1,
+                from_seq: Seq(n),
+                at: rows::at(n),
+                config: None,
+            }));
+            return;
+        }
+        let (id, version) = if pick.is_multiple_of(2) && known > 0 {
+            let old = &mut self.endpoints[pick % known];
+            old.1 += 1;
+            *old
+        } else {
+            self.endpoints.push((Seq(n), 1));
+            (Seq(n), 1)
+        };
+        let row = rows::endpoint(n, id, version);
+        out.push(delivery::Write::EndpointVersion(EndpointVersionRow {
+            endpoint: id,
+            version,
+            from_seq: Seq(n),
+            at: row.updated,
+            config: Some(Arc::clone(&row.config)),
+        }));
+        out.push(delivery::Write::Endpoint(row));
+    }
+
+    fn set_up(&mut self, n: u64, pick: usize, out: &mut Vec<delivery::Write>) {
+        // Each of them has its own, as rows of one counter do.
+        let id = |kind: u64| Seq(2 * (pick as u64 % 4) + kind);
+        out.push(match pick % 5 {
+            0 | 1 => delivery::Write::Application(rows::application(n, id(0))),
+            2 | 3 => delivery::Write::Source(rows::source(n, id(1))),
+            _ if pick.is_multiple_of(2) => delivery::Write::ApplicationDeleted(id(0)),
+            _ => delivery::Write::SourceDeleted(id(1)),
+        });
+    }
+
+    /// Every key that a batch may hold.
+    #[must_use]
+    pub fn keys() -> Vec<DedupeKey> {
+        (0..16).map(rows::key).collect()
+    }
+}

@@ -1,0 +1,313 @@
+//! Reads of the in-memory store.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow};
+use dunlin_engine::LedgerRows;
+use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::step::StepRow;
+use dunlin_types::{Code, DedupeKey, EventOrigin, Seq, Timestamp, Ulid};
+
+use super::state::State;
+use super::{MemoryReader, locked};
+use crate::port::{Known, Reader, Restored, StoreError, StoreResult};
+use crate::view::{
+    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key,
+};
+
+/// A page of the rows that `keep` keeps.
+fn page<V, T>(
+    rows: &BTreeMap<Seq, V>,
+    page: Page,
+    mut keep: impl FnMut(&V) -> Option<T>,
+) -> Vec<T> {
+    let (from, to) = match (page.after, page.ascending) {
+        (None, _) => (Bound::Unbounded, Bound::Unbounded),
+        (Some(after), true) => (Bound::Excluded(after), Bound::Unbounded),
+        (Some(after), false) => (Bound::Unbounded, Bound::Excluded(after)),
+    };
+    let range = rows.range((from, to)).map(|(_, row)| row);
+    if page.ascending {
+        range.filter_map(keep).take(page.limit()).collect()
+    } else {
+        range
+            .rev()
+            .filter_map(&mut keep)
+            .take(page.limit())
+            .collect()
+    }
+}
+
+fn within(at: Timestamp, from: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+    from.is_none_or(|from| at >= from) && until.is_none_or(|until| at < until)
+}
+
+fn wanted(event: &LoggedEvent, filter: &EventFilter) -> bool {
+    let (name, at, internal) = match event {
+        LoggedEvent::Full(event) => (
+            event.name.as_str(),
+            event.received,
+            event.origin == EventOrigin::Internal,
+        ),
+        LoggedEvent::Lifecycle(row) => (row.kind.event_name(), row.at, true),
+    };
+    let named = filter
+        .name
+        .as_ref()
+        .map_or(!internal, |wanted| wanted == name);
+    named && within(at, filter.received_from, filter.received_until)
+}
+
+impl State {
+    /// Step rows from the run's first to `last`, found backwards.
+    fn chain(&self, run: Seq, last: Seq) -> StoreResult<Vec<StepRow>> {
+        let mut rows = Vec::new();
+        let mut at = last;
+        while at != run {
+            let row = self
+                .steps
+                .get(&at)
+                .filter(|row| row.mark.run == run && row.prev < at);
+            let Some(row) = row else {
+                let detail = "a stored step row cannot be understood".to_owned();
+                return Err(StoreError {
+                    code: Code::StoreCorrupt,
+                    detail,
+                });
+            };
+            at = row.prev;
+            rows.push(row.as_ref().clone());
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    fn newest_step(&self, run: Seq) -> Seq {
+        let known = self.images.get(&run).map_or(run, |image| image.last);
+        let from = self.fold_from.max(Seq(known.0 + 1));
+        let newer = self
+            .steps
+            .range(from..)
+            .rev()
+            .find(|(_, row)| row.mark.run == run);
+        newer.map_or(known, |(seq, _)| *seq)
+    }
+
+    fn event_of(&self, id: Ulid) -> Option<Seq> {
+        let seq = id
+            .seq()
+            .or_else(|| self.known.get(&seeded_key(id)).map(|known| known.seq))?;
+        self.events
+            .get(&seq)
+            .filter(|event| event.internal_id() == id)?;
+        Some(seq)
+    }
+
+    fn restore(&self, take: &mut dyn FnMut(Restored)) {
+        self.apps
+            .values()
+            .for_each(|row| take(Restored::App(row.clone())));
+        self.functions
+            .values()
+            .for_each(|row| take(Restored::Function(row.clone())));
+        self.images
+            .values()
+            .for_each(|row| take(Restored::Image(row.clone())));
+        let live = self
+            .runs
+            .range(self.fold_from..)
+            .filter(|(_, run)| run.end.is_none());
+        live.for_each(|(_, run)| take(Restored::Run(run.row.clone())));
+        let tail = self.steps.range(self.fold_from..);
+        tail.for_each(|(_, row)| take(Restored::Step(row.mark)));
+        self.applications
+            .values()
+            .for_each(|row| take(Restored::Application(Arc::clone(row))));
+        self.sources
+            .values()
+            .for_each(|row| take(Restored::Source(Arc::clone(row))));
+        self.endpoints
+            .values()
+            .for_each(|row| take(Restored::Endpoint(Arc::clone(row))));
+        let pending = self
+            .pending
+            .iter()
+            .filter_map(|seq| self.deliveries.get(seq));
+        pending.for_each(|row| take(Restored::Delivery(row.clone())));
+    }
+}
+
+/// The row of the greatest version that held at `seq`, for each owner.
+fn in_force<K: Copy + Ord, V: Clone>(
+    versions: &BTreeMap<(K, u32), V>,
+    seq: Seq,
+    from: impl Fn(&V) -> Seq,
+) -> Vec<V> {
+    let mut newest: BTreeMap<K, &V> = BTreeMap::new();
+    for ((owner, _), row) in versions {
+        if from(row) <= seq {
+            newest.insert(*owner, row);
+        }
+    }
+    newest.into_values().cloned().collect()
+}
+
+impl Reader for MemoryReader {
+    fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()> {
+        locked(&self.state).restore(take);
+        Ok(())
+    }
+
+    fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>> {
+        let state = locked(&self.state);
+        Ok(keys
+            .iter()
+            .filter_map(|key| Some((*key, *state.known.get(key)?)))
+            .collect())
+    }
+
+    fn ledger(&mut self, run: Seq, last: Seq) -> StoreResult<Option<LedgerRows>> {
+        let state = locked(&self.state);
+        let Some(found) = state.runs.get(&run) else {
+            return Ok(None);
+        };
+        let events = match state.events.get(&found.row.event) {
+            Some(LoggedEvent::Full(event)) => vec![Arc::clone(event)],
+            _ => Vec::new(),
+        };
+        let steps = state.chain(run, last)?;
+        Ok(Some(LedgerRows {
+            run: found.row.clone(),
+            events,
+            steps,
+        }))
+    }
+
+    fn event(&mut self, seq: Seq) -> StoreResult<Option<LoggedEvent>> {
+        Ok(locked(&self.state).events.get(&seq).cloned())
+    }
+
+    fn event_of(&mut self, id: Ulid) -> StoreResult<Option<Seq>> {
+        Ok(locked(&self.state).event_of(id))
+    }
+
+    fn events(&mut self, filter: &EventFilter, slice: Page) -> StoreResult<Vec<LoggedEvent>> {
+        let keep = |event: &LoggedEvent| wanted(event, filter).then(|| event.clone());
+        Ok(page(&locked(&self.state).events, slice, keep))
+    }
+
+    fn run(&mut self, run: Seq) -> StoreResult<Option<RunView>> {
+        Ok(locked(&self.state).runs.get(&run).cloned())
+    }
+
+    fn runs_of_event(&mut self, event: Seq, slice: Page) -> StoreResult<Vec<RunView>> {
+        let state = locked(&self.state);
+        let from = slice.after.map_or(Seq(0), |after| Seq(after.0 + 1));
+        let runs = state
+            .event_runs
+            .range((event, from)..=(event, Seq(u64::MAX)));
+        let views = runs
+            .take(slice.limit())
+            .filter_map(|(_, run)| state.runs.get(run));
+        Ok(views.cloned().collect())
+    }
+
+    fn runs(&mut self, slice: Page) -> StoreResult<Vec<RunView>> {
+        Ok(page(&locked(&self.state).runs, slice, |run| {
+            Some(run.clone())
+        }))
+    }
+
+    fn steps(&mut self, run: Seq, last: Option<Seq>) -> StoreResult<Vec<StepRow>> {
+        let state = locked(&self.state);
+        let last = match (last, state.runs.get(&run)) {
+            (Some(last), _) => last,
+            (None, None) => return Ok(Vec::new()),
+            (None, Some(RunView { end: Some(end), .. })) => end.last,
+            (None, Some(RunView { end: None, .. })) => state.newest_step(run),
+        };
+        state.chain(run, last)
+    }
+
+    fn apps(&mut self) -> StoreResult<Vec<AppRow>> {
+        Ok(locked(&self.state).apps.values().cloned().collect())
+    }
+
+    fn functions_at(&mut self, seq: Seq) -> StoreResult<Vec<FunctionRow>> {
+        Ok(in_force(
+            &locked(&self.state).function_versions,
+            seq,
+            |row| row.from,
+        ))
+    }
+
+    fn message(&mut self, message: Seq) -> StoreResult<Option<Arc<Message>>> {
+        Ok(locked(&self.state).messages.get(&message).cloned())
+    }
+
+    fn messages(&mut self, filter: &MessageFilter, slice: Page) -> StoreResult<Vec<Arc<Message>>> {
+        let types = &filter.event_types;
+        let wanted = |message: &Arc<Message>| {
+            message.app == filter.app
+                && (types.is_empty() || types.contains(&message.event_type))
+                && within(message.at, filter.from, filter.until)
+        };
+        let keep = |message: &Arc<Message>| wanted(message).then(|| Arc::clone(message));
+        Ok(page(&locked(&self.state).messages, slice, keep))
+    }
+
+    fn repeats(&mut self, message: Seq, slice: Page) -> StoreResult<Vec<RepeatRow>> {
+        let keep = |row: &RepeatRow| (row.message == message).then(|| row.clone());
+        Ok(page(
+            &locked(&self.state).repeats,
+            Page {
+                ascending: true,
+                ..slice
+            },
+            keep,
+        ))
+    }
+
+    fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<DeliveryRow>> {
+        let state = locked(&self.state);
+        let all = state
+            .message_deliveries
+            .range((message, Seq(0))..=(message, Seq(u64::MAX)));
+        Ok(all
+            .filter_map(|(_, seq)| state.deliveries.get(seq))
+            .cloned()
+            .collect())
+    }
+
+    fn delivery(&mut self, delivery: Seq) -> StoreResult<Option<DeliveryRow>> {
+        Ok(locked(&self.state).deliveries.get(&delivery).cloned())
+    }
+
+    fn attempts(&mut self, filter: &AttemptFilter, slice: Page) -> StoreResult<Vec<AttemptRow>> {
+        let keep = |row: &Arc<AttemptRow>| {
+            let wanted = filter.message.is_none_or(|message| row.message == message)
+                && filter
+                    .endpoint
+                    .is_none_or(|endpoint| row.endpoint == endpoint);
+            wanted.then(|| row.as_ref().clone())
+        };
+        Ok(page(&locked(&self.state).attempts, slice, keep))
+    }
+
+    fn attempt(&mut self, attempt: Seq) -> StoreResult<Option<AttemptRow>> {
+        Ok(locked(&self.state)
+            .attempts
+            .get(&attempt)
+            .map(|row| row.as_ref().clone()))
+    }
+
+    fn endpoints_at(&mut self, seq: Seq) -> StoreResult<Vec<EndpointVersionRow>> {
+        Ok(in_force(
+            &locked(&self.state).endpoint_versions,
+            seq,
+            |row| row.from_seq,
+        ))
+    }
+}

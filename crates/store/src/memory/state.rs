@@ -1,0 +1,294 @@
+//! The rows, and how a batch changes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dunlin_delivery as delivery;
+use dunlin_delivery::{
+    Application, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointVersionRow, Message,
+    RepeatRow, Source,
+};
+use dunlin_engine as engine;
+use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::step::StepRow;
+use dunlin_engine::{Image, RunEnd};
+use dunlin_types::{DedupeKey, Seq, Timestamp};
+
+use crate::port::{Batch, Known};
+use crate::view::{LoggedEvent, RunView};
+
+pub(super) struct State {
+    pub(super) written_to: bool,
+    pub(super) unclean: bool,
+    pub(super) boot: u64,
+    pub(super) epoch: u64,
+    pub(super) commit_no: u64,
+    pub(super) next_seq: Seq,
+    pub(super) fold_from: Seq,
+    pub(super) events: BTreeMap<Seq, LoggedEvent>,
+    pub(super) known: BTreeMap<DedupeKey, Known>,
+    pub(super) runs: BTreeMap<Seq, RunView>,
+    pub(super) event_runs: BTreeSet<(Seq, Seq)>,
+    pub(super) steps: BTreeMap<Seq, Arc<StepRow>>,
+    pub(super) images: BTreeMap<Seq, Image>,
+    pub(super) apps: BTreeMap<u32, AppRow>,
+    pub(super) functions: BTreeMap<u32, FunctionRow>,
+    pub(super) function_versions: BTreeMap<(u32, u32), FunctionRow>,
+    pub(super) applications: BTreeMap<Seq, Arc<Application>>,
+    pub(super) sources: BTreeMap<Seq, Arc<Source>>,
+    pub(super) endpoints: BTreeMap<Seq, Arc<Endpoint>>,
+    pub(super) endpoint_versions: BTreeMap<(Seq, u32), EndpointVersionRow>,
+    pub(super) messages: BTreeMap<Seq, Arc<Message>>,
+    pub(super) repeats: BTreeMap<Seq, RepeatRow>,
+    pub(super) deliveries: BTreeMap<Seq, DeliveryRow>,
+    pub(super) message_deliveries: BTreeSet<(Seq, Seq)>,
+    pub(super) pending: BTreeSet<Seq>,
+    pub(super) attempts: BTreeMap<Seq, Arc<AttemptRow>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            written_to: false,
+            unclean: false,
+            boot: 0,
+            epoch: 0,
+            commit_no: 0,
+            next_seq: Seq(1),
+            fold_from: Seq(0),
+            events: BTreeMap::new(),
+            known: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            event_runs: BTreeSet::new(),
+            steps: BTreeMap::new(),
+            images: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            function_versions: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            endpoint_versions: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            repeats: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            message_deliveries: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            attempts: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a batch may append only once.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Event(Seq),
+    Run(Seq),
+    Ended(Seq),
+    Step(Seq),
+    Message(Seq),
+    Repeat(Seq),
+    Attempt(Seq),
+    EndpointVersion(Seq, u32),
+}
+
+const TAKEN: &str = "a row of that place exists";
+const NOT_LIVE: &str = "no such run is live";
+
+impl State {
+    /// Whether the batch can be applied in full.
+    pub(super) fn check(&self, batch: &Batch) -> Result<(), &'static str> {
+        let mut new = BTreeSet::new();
+        for write in &batch.engine {
+            let (place, exists) = match write {
+                engine::Write::Event(e) => (Place::Event(e.seq), self.events.contains_key(&e.seq)),
+                engine::Write::Lifecycle(row) => {
+                    (Place::Event(row.seq), self.events.contains_key(&row.seq))
+                }
+                engine::Write::Run(row) => (Place::Run(row.seq), self.runs.contains_key(&row.seq)),
+                engine::Write::Step(row) => (
+                    Place::Step(row.mark.seq),
+                    self.steps.contains_key(&row.mark.seq),
+                ),
+                engine::Write::RunEnd(end) => {
+                    let live = match self.runs.get(&end.run) {
+                        Some(run) => run.end.is_none(),
+                        None => new.contains(&Place::Run(end.run)),
+                    };
+                    if !live || !new.insert(Place::Ended(end.run)) {
+                        return Err(NOT_LIVE);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            if exists || !new.insert(place) {
+                return Err(TAKEN);
+            }
+        }
+        for write in &batch.delivery {
+            let (place, exists) = match write {
+                delivery::Write::Message(row) => (
+                    Place::Message(row.seq),
+                    self.messages.contains_key(&row.seq),
+                ),
+                delivery::Write::Repeat(row) => {
+                    (Place::Repeat(row.seq), self.repeats.contains_key(&row.seq))
+                }
+                delivery::Write::Attempt(row) => (
+                    Place::Attempt(row.seq),
+                    self.attempts.contains_key(&row.seq),
+                ),
+                delivery::Write::EndpointVersion(row) => {
+                    let key = (row.endpoint, row.version);
+                    let exists = self.endpoint_versions.contains_key(&key);
+                    (Place::EndpointVersion(key.0, key.1), exists)
+                }
+                _ => continue,
+            };
+            if exists || !new.insert(place) {
+                return Err(TAKEN);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a batch that was checked.
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        self.commit_no = batch.commit_no;
+        let next = batch
+            .last_seq()
+            .map_or(Seq(0), |last| Seq(last.0.saturating_add(1)));
+        self.next_seq = self.next_seq.max(next);
+        batch.engine.iter().for_each(|write| self.engine(write));
+        batch.delivery.iter().for_each(|write| self.delivery(write));
+    }
+
+    fn engine(&mut self, write: &engine::Write) {
+        match write {
+            engine::Write::Event(event) => {
+                self.events
+                    .insert(event.seq, LoggedEvent::Full(Arc::clone(event)));
+            }
+            engine::Write::Lifecycle(row) => {
+                self.events
+                    .insert(row.seq, LoggedEvent::Lifecycle(row.clone()));
+            }
+            engine::Write::Dedupe { key, seq, expires } => {
+                let (at, hash) = (Timestamp::ZERO, [0; 16]);
+                self.known.insert(
+                    *key,
+                    Known {
+                        seq: *seq,
+                        at,
+                        hash,
+                        expires: *expires,
+                    },
+                );
+            }
+            engine::Write::Run(row) => {
+                self.event_runs.insert((row.event, row.seq));
+                self.runs.insert(
+                    row.seq,
+                    RunView {
+                        row: row.clone(),
+                        end: None,
+                    },
+                );
+            }
+            engine::Write::Step(row) => {
+                self.steps.insert(row.mark.seq, Arc::new(row.clone()));
+            }
+            engine::Write::RunEnd(end) => self.end(end),
+            engine::Write::Image(image) => {
+                self.images.insert(image.run, image.clone());
+            }
+            engine::Write::FoldFrom(from) => self.fold_from = *from,
+            engine::Write::App(row) => {
+                self.apps.insert(row.number, row.clone());
+            }
+            engine::Write::Function(row) => {
+                self.functions.insert(row.number, row.clone());
+                let version = (row.number, row.version);
+                self.function_versions
+                    .entry(version)
+                    .or_insert_with(|| row.clone());
+            }
+        }
+    }
+
+    fn end(&mut self, end: &RunEnd) {
+        if end.imaged {
+            self.images.remove(&end.run);
+        }
+        if let Some(run) = self.runs.get_mut(&end.run) {
+            run.end = Some(RunEnd {
+                imaged: false,
+                ..end.clone()
+            });
+        }
+    }
+
+    fn delivery(&mut self, write: &delivery::Write) {
+        use delivery::Write;
+        match write {
+            Write::Application(row) => {
+                self.applications.insert(row.id, Arc::clone(row));
+            }
+            Write::ApplicationDeleted(id) => {
+                self.applications.remove(id);
+            }
+            Write::Source(row) => {
+                self.sources.insert(row.id, Arc::clone(row));
+            }
+            Write::SourceDeleted(id) => {
+                self.sources.remove(id);
+            }
+            Write::Endpoint(row) => {
+                self.endpoints.insert(row.id, Arc::clone(row));
+            }
+            Write::EndpointDeleted(id) => {
+                self.endpoints.remove(id);
+            }
+            Write::EndpointVersion(row) => {
+                self.endpoint_versions
+                    .insert((row.endpoint, row.version), row.clone());
+            }
+            Write::Message(row) => {
+                self.messages.insert(row.seq, Arc::clone(row));
+            }
+            Write::Dedupe(row) => {
+                let (seq, at, hash, expires) = (row.seq, row.at, row.hash, row.expires);
+                self.known.insert(
+                    row.key,
+                    Known {
+                        seq,
+                        at,
+                        hash,
+                        expires,
+                    },
+                );
+            }
+            Write::Repeat(row) => {
+                self.repeats.insert(row.seq, row.clone());
+            }
+            Write::Delivery(row) => self.put_delivery(row),
+            Write::Attempt(row) => {
+                self.attempts
+                    .insert(row.seq, Arc::new(row.as_ref().clone()));
+            }
+        }
+    }
+
+    fn put_delivery(&mut self, row: &DeliveryRow) {
+        if row.state == DeliveryState::Pending {
+            self.pending.insert(row.seq);
+        } else {
+            self.pending.remove(&row.seq);
+        }
+        if let Some(old) = self.deliveries.insert(row.seq, row.clone()) {
+            self.message_deliveries.remove(&(old.message, old.seq));
+        }
+        self.message_deliveries.insert((row.message, row.seq));
+    }
+}

@@ -1,0 +1,259 @@
+//! What a backend must be able to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dunlin_delivery as delivery;
+use dunlin_engine as engine;
+use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::step::{StepMark, StepRow};
+use dunlin_types::{Code, DedupeKey, Seq, Timestamp, Ulid};
+
+use crate::view::{AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView};
+
+/// Rows of one commit.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Counts the commits of this store; an unknown outcome is settled by reading it back.
+    pub commit_no: u64,
+    /// The right under which it is written; a store that has granted a higher one refuses it.
+    pub epoch: u64,
+    /// Rows of the engine, in order.
+    pub engine: Vec<engine::Write>,
+    /// Rows of the delivery core, in order.
+    pub delivery: Vec<delivery::Write>,
+}
+
+/// What came of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// All of it is durable.
+    Done,
+    /// None of it is; the same batch may succeed later (disk full, busy).
+    Retry(String),
+    /// None of it is, and it never will be (a constraint).
+    Refused(String),
+    /// Another owner has the right to write.
+    Fenced,
+    /// It is not known what is durable; the process must end.
+    Dead(String),
+}
+
+/// A read or an opening failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct StoreError {
+    /// One of the codes 07xx.
+    pub code: Code,
+    /// What happened.
+    pub detail: String,
+}
+
+/// The result of a read.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What a key led to; the engine's keys compare nothing and carry zeros.
+pub use dunlin_delivery::Known;
+
+/// How a store is found at a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Counts the starts, from 1.
+    pub boot: u64,
+    /// The right to write that this start was granted.
+    pub epoch: u64,
+    /// Whether the last process ended in order (true for a new store).
+    pub clean: bool,
+    /// The first free place in the order of the world.
+    pub next_seq: Seq,
+    /// The last commit.
+    pub commit_no: u64,
+}
+
+/// A row from which memory is rebuilt. They come in this order: apps, functions, images, runs of
+/// the tail that are live, step rows of the tail by place, applications, sources, endpoints, and
+/// deliveries that are pending.
+#[derive(Debug)]
+pub enum Restored {
+    /// An app.
+    App(AppRow),
+    /// The newest version of a function.
+    Function(FunctionRow),
+    /// The image of a live run.
+    Image(engine::Image),
+    /// A live run of the tail.
+    Run(engine::RunRow),
+    /// A row of the tail of the step log; its run may have ended.
+    Step(StepMark),
+    /// An application of the management API.
+    Application(Arc<delivery::Application>),
+    /// A source.
+    Source(Arc<delivery::Source>),
+    /// An endpoint.
+    Endpoint(Arc<delivery::Endpoint>),
+    /// A delivery that is pending.
+    Delivery(delivery::DeliveryRow),
+}
+
+/// A backend. Cheap to share; each thread opens what it needs.
+pub trait Store: Send + Sync + 'static {
+    /// Opens the one writer, and claims the right to write.
+    ///
+    /// # Errors
+    /// When the store cannot be opened, is newer than this program, or has another writer.
+    fn writer(&self, now: Timestamp) -> StoreResult<(Box<dyn Writer>, Start)>;
+
+    /// Opens a reader.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    fn reader(&self) -> StoreResult<Box<dyn Reader>>;
+}
+
+/// The only way to write.
+pub trait Writer: Send {
+    /// Makes all rows of the batch durable, or none.
+    fn commit(&mut self, batch: &Batch) -> CommitOutcome;
+
+    /// Upkeep between commits, at most a few milliseconds (a WAL checkpoint).
+    fn upkeep(&mut self) {}
+
+    /// Notes that the process ends in order.
+    ///
+    /// # Errors
+    /// When that could not be written; the next start then counts as unclean.
+    fn close(&mut self) -> StoreResult<()>;
+}
+
+/// Reads of committed rows.
+pub trait Reader: Send {
+    /// Hands over the rows from which memory is rebuilt.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()>;
+
+    /// Those of the keys that are known, lapsed or not: whoever asks compares `expires` with now.
+    ///
+    /// # Errors
+    /// As every read.
+    fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>>;
+
+    /// A run's rows, for its ledger. `last` is the end of its chain of step rows, its own row if
+    /// there are none.
+    ///
+    /// # Errors
+    /// As every read.
+    fn ledger(&mut self, run: Seq, last: Seq) -> StoreResult<Option<engine::LedgerRows>>;
+
+    /// An event of the log.
+    ///
+    /// # Errors
+    /// As every read.
+    fn event(&mut self, seq: Seq) -> StoreResult<Option<LoggedEvent>>;
+
+    /// The place of the event with that internal id, seeded or not.
+    ///
+    /// # Errors
+    /// As every read.
+    fn event_of(&mut self, id: Ulid) -> StoreResult<Option<Seq>>;
+
+    /// Events, newest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn events(&mut self, filter: &EventFilter, page: Page) -> StoreResult<Vec<LoggedEvent>>;
+
+    /// A run.
+    ///
+    /// # Errors
+    /// As every read.
+    fn run(&mut self, run: Seq) -> StoreResult<Option<RunView>>;
+
+    /// Runs that an event started, oldest first, at most a page.
+    ///
+    /// # Errors
+    /// As every read.
+    fn runs_of_event(&mut self, event: Seq, page: Page) -> StoreResult<Vec<RunView>>;
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn runs(&mut self, page: Page) -> StoreResult<Vec<RunView>>;
+
+    /// A run's step rows, oldest first, up to `last`. Without it the end of the chain is taken from
+    /// the run's end or, while it is live, from its image and the tail of the log.
+    ///
+    /// # Errors
+    /// As every read.
+    fn steps(&mut self, run: Seq, last: Option<Seq>) -> StoreResult<Vec<StepRow>>;
+
+    /// All apps.
+    ///
+    /// # Errors
+    /// As every read.
+    fn apps(&mut self) -> StoreResult<Vec<AppRow>>;
+
+    /// Functions as they were for a row at that place; archived ones too.
+    ///
+    /// # Errors
+    /// As every read.
+    fn functions_at(&mut self, seq: Seq) -> StoreResult<Vec<FunctionRow>>;
+
+    /// A message.
+    ///
+    /// # Errors
+    /// As every read.
+    fn message(&mut self, message: Seq) -> StoreResult<Option<Arc<delivery::Message>>>;
+
+    /// Messages of an application, newest first (or oldest first if the page says so).
+    ///
+    /// # Errors
+    /// As every read.
+    fn messages(
+        &mut self,
+        filter: &MessageFilter,
+        page: Page,
+    ) -> StoreResult<Vec<Arc<delivery::Message>>>;
+
+    /// How often a message came again, oldest first, at most a page.
+    ///
+    /// # Errors
+    /// As every read.
+    fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<delivery::RepeatRow>>;
+
+    /// Deliveries of a message, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<delivery::DeliveryRow>>;
+
+    /// A delivery.
+    ///
+    /// # Errors
+    /// As every read.
+    fn delivery(&mut self, delivery: Seq) -> StoreResult<Option<delivery::DeliveryRow>>;
+
+    /// Attempts of a message or an endpoint, newest first (or oldest first if the page says so).
+    ///
+    /// # Errors
+    /// As every read.
+    fn attempts(
+        &mut self,
+        filter: &AttemptFilter,
+        page: Page,
+    ) -> StoreResult<Vec<delivery::AttemptRow>>;
+
+    /// An attempt.
+    ///
+    /// # Errors
+    /// As every read.
+    fn attempt(&mut self, attempt: Seq) -> StoreResult<Option<delivery::AttemptRow>>;
+
+    /// Endpoints of all applications as they were for a message at that place.
+    ///
+    /// # Errors
+    /// As every read.
+    fn endpoints_at(&mut self, seq: Seq) -> StoreResult<Vec<delivery::EndpointVersionRow>>;
+}
