@@ -6,7 +6,8 @@ use dunlin_engine::{Answer, Input};
 use dunlin_types::Code;
 use http::StatusCode;
 
-use super::output::row_of;
+use super::output::{row_of, run_of};
+use super::runs::unknown;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -21,21 +22,21 @@ pub(super) async fn cancel_quietly(State(api): State<Api>, Path(id): Path<String
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn ask(api: &Api, id: &str) -> Result<(), Refused> {
-    let unknown = || Refused::new(Code::NotFound, "there is no such run");
-    let (id, run) = row_of(id).ok_or_else(unknown)?;
+async fn ask(api: &Api, text: &str) -> Result<(), Refused> {
+    let (id, run) = row_of(text).ok_or_else(unknown)?;
     let created = id.at();
-    match api
-        .node
-        .engine(move |token| Input::Cancel {
-            token,
-            run,
-            created,
-        })
-        .await?
-    {
-        Answer::Cancelled => Ok(()),
-        Answer::HadEnded => Err(Refused::plain(Code::RunEnded)),
-        _ => Err(unknown()),
+    let answer = api.node.engine(move |token| Input::Cancel {
+        token,
+        run,
+        created,
+    });
+    match answer.await? {
+        Answer::Cancelled => return Ok(()),
+        Answer::HadEnded => return Err(Refused::plain(Code::RunEnded)),
+        _ => {}
     }
+    // The engine remembers the live ones only.
+    let text = text.to_owned();
+    let known = api.node.read(move |reader| run_of(reader, &text)).await?;
+    Err(known.map_or_else(unknown, |_| Refused::plain(Code::RunEnded)))
 }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::output::{row_of, run_of};
+use super::runs::unknown;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -82,8 +83,4 @@ async fn ended_or_unknown(api: &Api, run: String, why: String) -> Result<Refused
     } else {
         unknown()
     })
-}
-
-fn unknown() -> Refused {
-    Refused::new(Code::NotFound, "there is no such run")
 }

@@ -1,7 +1,5 @@
 //! Runs, read.
 
-use std::collections::HashMap;
-
 use axum::extract::{Path, Query, State};
 use dunlin_store::{Page, Reader, RunView, StoreResult};
 use dunlin_types::{Code, Seq, limits, ulid_for};
@@ -84,16 +82,15 @@ pub(super) async fn of_event(State(api): State<Api>, Path(id): Path<String>) -> 
 
 /// What may be asked of a run in the second version.
 #[derive(Deserialize)]
-pub(super) struct Asked(HashMap<String, String>);
+pub(super) struct Asked {
+    #[serde(default, rename = "includeOutput", alias = "include_output")]
+    include_output: String,
+}
 
 impl Asked {
     /// Whether outputs are wanted.
     pub(super) fn output(&self) -> bool {
-        let given = self
-            .0
-            .get("includeOutput")
-            .or_else(|| self.0.get("include_output"));
-        given.is_some_and(|text| text == "true" || text == "1")
+        matches!(self.include_output.as_str(), "true" | "1")
     }
 }
 

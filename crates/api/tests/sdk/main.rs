@@ -1,0 +1,7 @@
+//! The SDK-facing surface over a whole node.
+
+mod events;
+mod harness;
+mod reads;
+mod register;
+mod runs;
