@@ -27,6 +27,10 @@ pub struct Options {
     pub steps_max: usize,
     /// Bytes of one run's results.
     pub state_bytes_max: usize,
+    /// Bytes of ledgers kept in memory.
+    pub ledger_cache_bytes_max: usize,
+    /// Rows after which the older live runs are pictured again.
+    pub rows_per_fold: u64,
     /// Counts the starts of this store, from 1; the high part of every generation.
     pub boot: u64,
 }
@@ -38,6 +42,8 @@ impl Default for Options {
             retry_interval_ms: None,
             steps_max: limits::STEPS_PER_RUN_MAX,
             state_bytes_max: limits::RUN_STATE_BYTES_MAX,
+            ledger_cache_bytes_max: limits::LEDGER_CACHE_BYTES_MAX,
+            rows_per_fold: crate::fold::ROWS_PER_FOLD_DEFAULT,
             boot: 1,
         }
     }
@@ -171,10 +177,15 @@ impl Engine {
         self.live.len()
     }
 
-    /// Calls in flight or about to be.
+    /// Calls in flight or, unless the engine drains, about to be.
     #[must_use]
     pub fn busy(&self) -> usize {
         self.schedule.busy()
+    }
+
+    /// Sends out no more calls: the process is about to stop.
+    pub fn drain(&mut self) {
+        self.schedule.drain();
     }
 
     /// The run that an input is about; inputs of one run are handled in order.
@@ -296,23 +307,15 @@ impl Engine {
         let Some(live) = self.live.get(&run) else {
             return;
         };
-        let parked = live
-            .items
-            .iter()
-            .all(|i| i.state == crate::live::ItemState::Parked);
-        self.ledgers.rest(run, commit, parked);
+        self.ledgers.rest(run, commit, live.is_resting());
     }
 
     /// Tells that `commit` and all before it are durable; ledgers beyond the budget may go.
     pub fn committed(&mut self, commit: u64) {
         let live = &self.live;
-        self.ledgers.evict(commit, |run| {
-            live.get(&run).is_none_or(|live| {
-                live.items
-                    .iter()
-                    .all(|i| i.state == crate::live::ItemState::Parked)
-            })
-        });
+        let idle = |run| live.get(&run).is_none_or(crate::live::Live::is_resting);
+        self.ledgers
+            .evict(self.options.ledger_cache_bytes_max, commit, idle);
     }
 
     /// When something comes due by itself.

@@ -7,7 +7,7 @@ use crate::core::Engine;
 use crate::write::{Image, Write};
 
 /// Rows after which pictures are taken again: about a fifth of a second of reading at a restart.
-const ROWS_PER_FOLD: u64 = 100_000;
+pub(crate) const ROWS_PER_FOLD_DEFAULT: u64 = 100_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
@@ -27,7 +27,7 @@ impl Engine {
     /// place that the next row will have.
     pub fn picture(&mut self, next: Seq, max: usize) -> Vec<Write> {
         if self.fold.round.is_none() {
-            if self.fold.rows < ROWS_PER_FOLD {
+            if self.fold.rows < self.options.rows_per_fold {
                 return Vec::new();
             }
             self.fold.rows = 0;

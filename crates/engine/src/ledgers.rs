@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dunlin_types::{Seq, limits};
+use dunlin_types::Seq;
 
 use crate::ledger::Ledger;
 
@@ -65,10 +65,10 @@ impl Ledgers {
         }
     }
 
-    /// Drops what is parked and committed until the budget holds.
-    pub(crate) fn evict(&mut self, committed: u64, idle: impl Fn(Seq) -> bool) {
+    /// Drops what is parked and committed until at most `bytes_max` are held.
+    pub(crate) fn evict(&mut self, bytes_max: usize, committed: u64, idle: impl Fn(Seq) -> bool) {
         let mut looks = self.parked.len();
-        while self.bytes > limits::LEDGER_CACHE_BYTES_MAX && looks > 0 {
+        while self.bytes > bytes_max && looks > 0 {
             looks -= 1;
             let Some(run) = self.parked.pop_front() else {
                 return;

@@ -12,6 +12,7 @@ mod core;
 mod effect;
 mod fold;
 mod input;
+mod inspect;
 mod ledger;
 mod ledgers;
 pub mod live;

@@ -130,7 +130,8 @@ impl Items {
         for item in self.iter() {
             out.extend_from_slice(&item.key.0.to_be_bytes());
             out.extend_from_slice(&item.due.ms().to_be_bytes());
-            out.extend_from_slice(&[item.attempt, item.kind as u8, item.redispatches]);
+            let redispatches = item.redispatches & !crate::recover::RECOVERED;
+            out.extend_from_slice(&[item.attempt, item.kind as u8, redispatches]);
         }
         out
     }
@@ -187,6 +188,13 @@ impl Live {
         }
     }
 
+    /// Whether no call of it is in flight or being prepared, so that its ledger may go.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        let rests = |item: &Item| matches!(item.state, ItemState::Parked | ItemState::Ready);
+        self.items.iter().all(rests)
+    }
+
     /// Takes in a row, in order. The items it opens are parked.
     pub fn apply(&mut self, mark: &StepMark) {
         self.last = mark.seq;
@@ -210,6 +218,7 @@ impl Live {
             StepKind::Redispatched => {
                 if let Some(item) = self.items.get_mut(mark.item) {
                     item.redispatches = item.redispatches.saturating_add(1);
+                    item.due = mark.due;
                 }
             }
             _ => {}

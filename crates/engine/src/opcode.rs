@@ -100,7 +100,8 @@ impl Engine {
         }
     }
 
-    /// Whether the step has a result, or an item of its own that is not the one that reports.
+    /// Whether the step has a result, or an item of its own that is not the one that reports (or
+    /// that reports no more than that it is planned).
     fn is_known(&self, by: &Reported, op: &Op, drawn: &Drawn) -> bool {
         if matches!(
             op.kind,
@@ -111,6 +112,7 @@ impl Engine {
         if drawn.rows.iter().any(|row| row.id.as_ref() == Some(&op.id)) {
             return true;
         }
+        let plans = matches!(op.kind, OpKind::StepPlanned);
         let Some(ledger) = self.ledgers.get(by.run) else {
             return false;
         };
@@ -118,7 +120,7 @@ impl Engine {
             || ledger
                 .open
                 .get(&op.id)
-                .is_some_and(|open| open.item != by.item.key)
+                .is_some_and(|open| plans || open.item != by.item.key)
     }
 
     /// Appends what was drawn up, and sees to it that the run goes on.
@@ -130,8 +132,14 @@ impl Engine {
         mut drawn: Drawn,
     ) {
         let ends = drawn.done.is_some() || drawn.refused.is_some();
-        let stays = by.checkpoint || ends || drawn.retry.is_some();
-        let moved = !drawn.rows.is_empty();
+        // A call for one step that tells only of others has not moved: closing its item would
+        // leave the step open without anything that brings its end.
+        let strayed = by
+            .target
+            .as_ref()
+            .is_some_and(|id| !drawn.rows.iter().any(|row| row.id.as_ref() == Some(id)));
+        let stays = by.checkpoint || ends || strayed || drawn.retry.is_some();
+        let moved = !drawn.rows.is_empty() && !strayed;
         if !stays {
             self.link(by, &mut drawn);
         }
@@ -150,8 +158,8 @@ impl Engine {
         }
     }
 
-    /// Has the first row close the item, and the last that completes a step open a discovery,
-    /// where one is due.
+    /// Has the first row close the item, and one row open a discovery where one is due: the last
+    /// that completes a step, else the one that asks for it.
     fn link(&self, by: &Reported, drawn: &mut Drawn) {
         if let Some(first) = drawn.rows.first_mut() {
             first.flags.0 |= StepFlags::CLOSES;
@@ -168,6 +176,8 @@ impl Engine {
         let opens = |row: &NewRow| matches!(row.kind, StepKind::Planned | StepKind::Slept);
         let grouped = |row: &NewRow| row.flags.has(StepFlags::GROUP) && opens(row);
         let group_done = ledger.pending.iter().all(ended) && !drawn.rows.iter().any(grouped);
+        // A loser of a race may be open still: until it has ended, branches may meet.
+        let all_done = !drawn.rows.iter().any(opens) && ledger.open.keys().all(ended);
         let version_2 = by.flags.has(StepFlags::VERSION_2);
         let race = drawn.raced
             || by
@@ -176,21 +186,19 @@ impl Engine {
                 .and_then(|id| ledger.open.get(id))
                 .is_some_and(|open| open.race);
         let waits = self.discovery_waits(by.run, by.item.key);
-        let last = drawn.rows.iter_mut().rev().find(|row| row.kind.completes());
-        if let Some(row) = last
-            && (!version_2 || race || group_done)
-        {
-            row.flags.0 |= if waits { 0 } else { StepFlags::DISCOVERS };
-            if version_2 && group_done {
+        let last = drawn.rows.iter().rposition(|row| row.kind.completes());
+        let asked = drawn.rows.iter().position(|r| r.kind == StepKind::Asked);
+        let discovers = last
+            .filter(|_| !version_2 || race || group_done)
+            .or(asked)
+            .filter(|_| !waits);
+        if let Some(row) = discovers.and_then(|at| drawn.rows.get_mut(at)) {
+            row.flags.0 |= StepFlags::DISCOVERS;
+        }
+        if let Some(last) = last.filter(|_| version_2 && group_done && all_done) {
+            for row in &mut drawn.rows[last..] {
                 row.flags.0 &= !StepFlags::FORCE_PLAN;
             }
-        }
-        if let Some(row) = drawn
-            .rows
-            .iter_mut()
-            .find(|row| row.kind == StepKind::Asked)
-        {
-            row.flags.0 |= if waits { 0 } else { StepFlags::DISCOVERS };
         }
     }
 

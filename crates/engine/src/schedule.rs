@@ -18,6 +18,7 @@ pub(crate) struct Schedule {
     open: BTreeSet<u32>,
     in_flight: usize,
     next: u32,
+    draining: bool,
 }
 
 impl Schedule {
@@ -46,7 +47,7 @@ impl Schedule {
 
     /// The next item that may go out, apps taking turns; its slot is taken.
     pub(crate) fn pop(&mut self) -> Option<(u32, Seq, Seq)> {
-        if self.in_flight >= limits::CALLS_IN_FLIGHT_MAX {
+        if self.draining || self.in_flight >= limits::CALLS_IN_FLIGHT_MAX {
             return None;
         }
         let app = self
@@ -73,8 +74,27 @@ impl Schedule {
         }
     }
 
-    /// Slots taken and items waiting.
+    /// Hands out no more slots.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Slots taken.
+    pub(crate) fn slots(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether that item waits for a slot.
+    pub(crate) fn holds(&self, run: Seq, item: Seq) -> bool {
+        let wanted = (run, item);
+        self.apps.iter().any(|app| app.ready.contains(&wanted))
+    }
+
+    /// Slots taken, and items that will get one.
     pub(crate) fn busy(&self) -> usize {
+        if self.draining {
+            return self.in_flight;
+        }
         self.in_flight + self.apps.iter().map(|app| app.ready.len()).sum::<usize>()
     }
 }

@@ -107,7 +107,8 @@ pub struct StepMark {
     pub item: Seq,
     /// The item's attempt from here on ([`StepKind::Retried`]), else the attempt that was made.
     pub attempt: u8,
-    /// When the item is due ([`StepKind::Retried`], [`StepKind::Slept`]).
+    /// When the item is due, the one it opens or ([`StepKind::Retried`],
+    /// [`StepKind::Redispatched`]) the one it came from.
     pub due: Timestamp,
 }
 

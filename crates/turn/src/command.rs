@@ -8,7 +8,10 @@ use dunlin_types::{DedupeKey, Seq};
 
 /// An input of one of the cores.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved a few times; a box would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved a few times; a box would cost more"
+)]
 pub enum Input {
     /// For the engine.
     Engine(engine::Input),
@@ -40,7 +43,10 @@ pub struct Rows {
 
 /// Something that happened.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved a few times; a box would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved a few times; a box would cost more"
+)]
 pub enum Happening {
     /// An input came in.
     Input(Input),

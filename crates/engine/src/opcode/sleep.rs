@@ -3,7 +3,7 @@
 use dunlin_types::limits::SLEEP_MS_MAX;
 use dunlin_types::{Code, Timestamp};
 
-use super::step::blank;
+use super::step::{blank, raced};
 use crate::input::{Op, OpKind};
 use crate::run::{NewRow, Reported};
 use crate::step::{StepFlags, StepKind};
@@ -24,7 +24,7 @@ pub(super) fn row(
         let why = format!("the sleep \"{}\" ends more than 366 days from now", op.name);
         return Err((Code::SleepTooLong, why));
     }
-    let flags = flags.with(StepFlags::RACE, op.race);
+    let flags = raced(flags, op.race);
     let blank = blank(now, by, flags);
     Ok(NewRow {
         kind: StepKind::Slept,

@@ -23,6 +23,12 @@ pub(super) fn blank(now: Timestamp, by: &Reported, flags: StepFlags) -> NewRow {
     }
 }
 
+/// A step that races belongs to no group: nobody waits for those that lose.
+pub(super) fn raced(flags: StepFlags, race: bool) -> StepFlags {
+    let grouped = if race { StepFlags::GROUP } else { 0 };
+    StepFlags(flags.0 & !grouped).with(StepFlags::RACE, race)
+}
+
 /// The row of a step operation.
 pub(super) fn row(now: Timestamp, by: &Reported, flags: StepFlags, op: Op) -> Option<NewRow> {
     let (kind, payload) = match op.kind {
@@ -32,7 +38,7 @@ pub(super) fn row(now: Timestamp, by: &Reported, flags: StepFlags, op: Op) -> Op
         OpKind::StepPlanned => (StepKind::Planned, Payload::from_json(Vec::new())),
         _ => return None,
     };
-    let flags = flags.with(StepFlags::RACE, op.race);
+    let flags = raced(flags, op.race);
     Some(NewRow {
         kind,
         id: Some(op.id),

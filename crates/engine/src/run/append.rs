@@ -1,6 +1,6 @@
 //! Appending one row of the step log, and taking it into memory.
 
-use dunlin_types::{Payload, Seq, StepId, Timestamp};
+use dunlin_types::{Payload, Seq, StepId, Timestamp, limits};
 
 use crate::core::{Engine, Work};
 use crate::live::{ItemKind, ItemState};
@@ -51,12 +51,23 @@ impl Engine {
         live.apply(&mark);
         if let Some(ledger) = self.ledgers.get_mut(run) {
             ledger.apply(&row);
+            ledger.dirty = work.cx.commit;
         }
         work.write(Write::Step(row));
         self.fold.appended();
         self.place(work.now(), run, seq);
         if new.kind == StepKind::Retried {
             self.place(work.now(), run, new.item);
+        }
+    }
+
+    /// The run's rows are not at hand though they were asked for: its item is tried again later.
+    pub(crate) fn postpone(&mut self, now: Timestamp, run: Seq, key: Seq) {
+        let items = self.live.get_mut(&run).map(|live| &mut live.items);
+        if let Some(item) = items.and_then(|items| items.get_mut(key)) {
+            item.state = ItemState::Parked;
+            item.due = now.plus_ms(limits::REDISPATCH_DELAY_MS);
+            self.timers.insert((item.due, run, key));
         }
     }
 

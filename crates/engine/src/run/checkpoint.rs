@@ -39,6 +39,10 @@ impl Engine {
         {
             return Some((Code::NotFound, "there is no such run"));
         }
+        // The app falls back to answering its call, and the run ends before the next one.
+        if let Some(code) = self.limit_reached(report.run) {
+            return Some((code, code.title()));
+        }
         let allowed = |kind: &OpKind| {
             matches!(
                 kind,
@@ -52,12 +56,12 @@ impl Engine {
         ))
     }
 
-    /// Whether a live run of that row was made at that time, as far as memory tells.
+    /// Whether a live run of that row, with its ledger in memory, was made at that time.
     pub(crate) fn is_run(&self, run: Seq, created: dunlin_types::Timestamp) -> bool {
         self.live.contains_key(&run)
             && self
                 .ledgers
                 .get(run)
-                .is_none_or(|ledger| ulid_for(ledger.created, run) == ulid_for(created, run))
+                .is_some_and(|ledger| ulid_for(ledger.created, run) == ulid_for(created, run))
     }
 }

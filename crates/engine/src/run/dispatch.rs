@@ -84,12 +84,18 @@ impl Engine {
             // From here on the slot is this function's, not that of whoever ends the run.
             item.state = ItemState::Ready;
         }
+        if self.ledgers.get(run).is_none() {
+            self.schedule.release(app);
+            self.postpone(work.now(), run, key);
+            return;
+        }
         if self.over_limits(work, run) || !self.count_redispatch(work, run, key) {
             self.schedule.release(app);
             return;
         }
         let Some(call) = self.prepare_call(app, run, key) else {
             self.schedule.release(app);
+            self.postpone(work.now(), run, key);
             return;
         };
         work.effect(Effect::Call(Box::new(call)));
@@ -131,28 +137,33 @@ impl Engine {
         })
     }
 
-    /// Ends the run if it is over a limit.
-    fn over_limits(&mut self, work: &mut Work<'_, '_>, run: Seq) -> bool {
-        let Some(ledger) = self.ledgers.get(run) else {
-            return true;
-        };
-        let (steps, bytes) = (ledger.state.stack.len(), ledger.state.bytes);
-        let (steps_max, bytes_max) = (self.options.steps_max, self.options.state_bytes_max);
-        let error = if steps >= steps_max {
-            error_object(
-                Code::TooManySteps,
-                "InngestErrFunctionOverflowed",
-                &format!("The function run exceeded the step limit of {steps_max} steps."),
-            )
-        } else if bytes > bytes_max {
-            error_object(
-                Code::StateTooLarge,
-                "InngestErrStateOverflowed",
-                &format!("The function run exceeded the state size limit of {bytes_max} bytes."),
-            )
+    /// The limit of steps or of state that the run has reached.
+    pub(crate) fn limit_reached(&self, run: Seq) -> Option<Code> {
+        let state = &self.ledgers.get(run)?.state;
+        if state.stack.len() >= self.options.steps_max {
+            Some(Code::TooManySteps)
         } else {
+            (state.bytes > self.options.state_bytes_max).then_some(Code::StateTooLarge)
+        }
+    }
+
+    /// Ends the run if it has reached a limit; names and texts are the SDK protocol's.
+    fn over_limits(&mut self, work: &mut Work<'_, '_>, run: Seq) -> bool {
+        let Some(code) = self.limit_reached(run) else {
             return false;
         };
+        let (name, limit) = if code == Code::TooManySteps {
+            let limit = format!("step limit of {} steps", self.options.steps_max);
+            ("InngestErrFunctionOverflowed", limit)
+        } else {
+            let limit = format!("state size limit of {} bytes", self.options.state_bytes_max);
+            ("InngestErrStateOverflowed", limit)
+        };
+        let error = error_object(
+            code,
+            name,
+            &format!("The function run exceeded the {limit}."),
+        );
         self.end(work, run, RunStatus::Failed, error, Timestamp::ZERO);
         true
     }
@@ -186,7 +197,7 @@ impl Engine {
                 flags,
                 item: key,
                 attempt: item.attempt,
-                due: now,
+                due: item.due,
                 id: None::<StepId>,
                 name: String::new(),
                 queued: item.due,

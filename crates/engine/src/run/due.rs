@@ -34,6 +34,7 @@ impl Engine {
     /// A sleep is over: its step has its result.
     fn wake(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq, due: Timestamp) {
         let Some(ledger) = self.ledgers.get(run) else {
+            self.postpone(work.now(), run, key);
             return;
         };
         let Some((id, open)) = ledger.open.iter().find(|(_, open)| open.item == key) else {
@@ -45,7 +46,8 @@ impl Engine {
         let discovers = (version_1 || race || last_of_group) && !self.discovery_waits(run, key);
         let mut flags = self.run_flags(run).with(StepFlags::CLOSES, true);
         flags = flags.with(StepFlags::DISCOVERS, discovers);
-        if last_of_group && !version_1 {
+        let last_open = ledger.open.len() == 1;
+        if last_open && last_of_group && !version_1 {
             flags.0 &= !StepFlags::FORCE_PLAN;
         }
         let now = work.now();

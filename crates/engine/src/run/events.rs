@@ -133,14 +133,11 @@ impl Engine {
             due,
         };
         self.live.insert(seq, Live::start(&row));
-        let mut ledger = Ledger::new(created, Arc::from([Arc::clone(event)]));
-        ledger.dirty = work.cx.commit;
+        let ledger = Ledger::new(created, Arc::from([Arc::clone(event)]));
         self.ledgers.put(seq, ledger);
         work.write(Write::Run(row));
         self.fold.appended();
         self.place(created, seq, seq);
-        if due > created {
-            self.ledgers.rest(seq, work.cx.commit, true);
-        }
+        self.ledgers.rest(seq, work.cx.commit, true);
     }
 }

@@ -31,6 +31,7 @@ impl Engine {
         }
         let times = (reply.started, reply.ended);
         let Some(mut reported) = self.reported(call.run, call.item, times, false) else {
+            self.postpone(work.now(), call.run, call.item);
             return;
         };
         if !reported.flags.has(StepFlags::VERSION_KNOWN)

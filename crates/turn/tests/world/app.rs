@@ -10,7 +10,7 @@ use super::program::{Node, Step};
 
 /// How the SDK behaves.
 #[derive(Clone, Debug)]
-pub struct Sdk {
+pub(crate) struct Sdk {
     /// The protocol version it names.
     pub version: Option<i64>,
     /// Whether it reports steps while it goes on.
@@ -44,7 +44,7 @@ struct Walk<'a> {
 }
 
 /// A turn of the SDK: what it ran, and what it answers or reports.
-pub enum Move {
+pub(crate) enum Move {
     /// The call is answered.
     Answer(Reply),
     /// The op is reported, and the call goes on.
@@ -52,7 +52,7 @@ pub enum Move {
 }
 
 /// The SDK goes one move further. `ran` is told of each step whose code is run.
-pub fn next_move(
+pub(crate) fn next_move(
     program: &[Node],
     sdk: &Sdk,
     call: &Call,
@@ -160,7 +160,7 @@ impl Walk<'_> {
 
     fn wait(&mut self, name: &str, caught: bool, node: &Node, race: bool) -> bool {
         let count = self.seen.entry(name.to_owned()).or_default();
-        let id = match count {
+        let id = match *count {
             0 => StepId::new(name),
             n => StepId::new(&format!("{name}:{n}")),
         };
@@ -171,7 +171,11 @@ impl Walk<'_> {
                 self.threw = Some((format!("uncaught {id}"), None, true));
             }
             Some(memo) => {
-                let mark = if memo.kind == MemoKind::Error { "!" } else { "" };
+                let mark = if memo.kind == MemoKind::Error {
+                    "!"
+                } else {
+                    ""
+                };
                 self.values.push(format!("{mark}{id}"));
                 return true;
             }
@@ -180,13 +184,7 @@ impl Walk<'_> {
     }
 }
 
-fn run(
-    id: StepId,
-    node: &Node,
-    race: bool,
-    call: &Call,
-    ran: &mut dyn FnMut(&StepId, bool),
-) -> Op {
+fn run(id: StepId, node: &Node, race: bool, call: &Call, ran: &mut dyn FnMut(&StepId, bool)) -> Op {
     let Node::Step(step) = node else {
         panic!("only steps are called");
     };
@@ -214,7 +212,7 @@ fn thrown(step: &Step, call: &Call) -> OpKind {
 }
 
 /// An operation under its id's name.
-pub fn op(id: StepId, race: bool, kind: OpKind) -> Op {
+pub(crate) fn op(id: StepId, race: bool, kind: OpKind) -> Op {
     Op {
         name: id.text(),
         id,
@@ -224,7 +222,7 @@ pub fn op(id: StepId, race: bool, kind: OpKind) -> Op {
 }
 
 /// A function-level error.
-pub fn failed(message: &str, retry_after_ms: Option<i64>, no_retry: bool) -> Reply {
+pub(crate) fn failed(message: &str, retry_after_ms: Option<i64>, no_retry: bool) -> Reply {
     Reply::Failed(Failure {
         code: Code::FunctionError,
         error: Payload::from_json(format!("{{\"message\":\"{message}\"}}")),
@@ -234,7 +232,7 @@ pub fn failed(message: &str, retry_after_ms: Option<i64>, no_retry: bool) -> Rep
 }
 
 /// A reply in a few words.
-pub fn describe(reply: &Reply) -> String {
+pub(crate) fn describe(reply: &Reply) -> String {
     match reply {
         Reply::Done(value) => format!("returns {}", value.as_str()),
         Reply::Failed(failure) => format!("throws {}", failure.error.as_str()),
@@ -247,7 +245,7 @@ pub fn describe(reply: &Reply) -> String {
 }
 
 /// An operation in a few words.
-pub fn describe_op(op: &Op) -> String {
+pub(crate) fn describe_op(op: &Op) -> String {
     let word = match &op.kind {
         OpKind::None => return "None".to_owned(),
         OpKind::StepRun(_) | OpKind::Step(_) => "ran",
@@ -264,7 +262,7 @@ pub fn describe_op(op: &Op) -> String {
 }
 
 /// Milliseconds since the world began, as seconds where they are whole.
-pub fn clock(at: Timestamp) -> String {
+pub(crate) fn clock(at: Timestamp) -> String {
     let ms = at.since(super::START);
     if ms % 1000 == 0 {
         format!("{}s", ms / 1000)

@@ -3,9 +3,9 @@
 
 #![allow(dead_code, reason = "each test uses its own part of the world")]
 
-pub mod app;
-pub mod program;
-pub mod store;
+pub(crate) mod app;
+pub(crate) mod program;
+pub(crate) mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,29 +15,29 @@ use dunlin_engine::{
     Options, Reply, RunStatus,
 };
 use dunlin_turn::{Command, Decided, Effect, Happening, Input, LoadId, Need, Rows, Turn};
-use dunlin_types::{EventOrigin, NewEvent, Payload, Seq, StepId, Timestamp, Token, Ulid};
+use dunlin_types::{Code, EventOrigin, NewEvent, Payload, Seq, StepId, Timestamp, Token, Ulid};
 
 use app::{Move, Sdk, clock, describe, describe_op};
 use program::Node;
 use store::Store;
 
 /// When the world begins.
-pub const START: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
 /// What the app does when a function is called; the count is of calls of this function so far.
 type Script = Box<dyn Fn(&Call, usize) -> Reply>;
 
 /// A function of the app.
-pub enum Body {
+pub(crate) enum Body {
     Program(Vec<Node>),
     Script(Script),
 }
 
 /// Numbers from a seed.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -45,7 +45,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.roll() % end.max(1)
     }
 }
@@ -55,6 +55,8 @@ struct Session {
     call: Call,
     started: Timestamp,
     memos: BTreeMap<StepId, Memo>,
+    /// What it reported last.
+    last: Option<Op>,
 }
 
 enum Happens {
@@ -68,13 +70,13 @@ enum Happens {
 
 /// How slow things are, in milliseconds, at most.
 #[derive(Clone, Copy, Default)]
-pub struct Delays {
+pub(crate) struct Delays {
     pub commit: u64,
     pub load: u64,
     pub call: u64,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub now: Timestamp,
     pub dice: Dice,
     pub delays: Delays,
@@ -99,7 +101,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let store = Store::default();
         let options = Options::default();
         Self {
@@ -126,7 +128,7 @@ impl World {
     }
 
     /// A world with one function `f`, triggered by `go`.
-    pub fn of(program: &str) -> Self {
+    pub(crate) fn of(program: &str) -> Self {
         let mut world = Self::new(1);
         world.delays.call = 1000;
         world.register(vec![spec("app-f", "go", None)]);
@@ -134,24 +136,25 @@ impl World {
         world
     }
 
-    pub fn program(&mut self, slug: &str, text: &str) {
+    pub(crate) fn program(&mut self, slug: &str, text: &str) {
         let body = Body::Program(program::parse(text));
         self.bodies.insert(slug.to_owned(), body);
     }
 
-    pub fn script(&mut self, slug: &str, script: impl Fn(&Call, usize) -> Reply + 'static) {
-        self.bodies.insert(slug.to_owned(), Body::Script(Box::new(script)));
+    pub(crate) fn script(&mut self, slug: &str, script: impl Fn(&Call, usize) -> Reply + 'static) {
+        self.bodies
+            .insert(slug.to_owned(), Body::Script(Box::new(script)));
     }
 
     /// The engine's options, with which the world begins anew.
-    pub fn with_options(&mut self, options: Options) {
+    pub(crate) fn with_options(&mut self, options: Options) {
         self.options = options;
         self.restart(true);
     }
 
-    pub fn register(&mut self, functions: Vec<FunctionSpec>) -> Token {
+    pub(crate) fn register(&mut self, functions: Vec<FunctionSpec>) -> Token {
         let text = format!("{functions:?}");
-        let mut checksum = [0; 32];
+        let mut checksum = [0_u8; 32];
         for (n, byte) in text.bytes().enumerate() {
             checksum[n % 32] = byte ^ checksum[n % 32].rotate_left(3);
         }
@@ -166,13 +169,16 @@ impl World {
             functions,
         });
         let token = self.token();
-        self.input(engine::Input::Register { token, registration });
+        self.input(engine::Input::Register {
+            token,
+            registration,
+        });
         self.settle();
         token
     }
 
     /// Sends an event now.
-    pub fn send(&mut self, event: NewEvent) -> Token {
+    pub(crate) fn send(&mut self, event: NewEvent) -> Token {
         let token = self.token();
         let events = vec![event];
         self.input(engine::Input::Events { token, events });
@@ -180,34 +186,38 @@ impl World {
     }
 
     /// Posts an input after a while.
-    pub fn post(&mut self, after_ms: i64, input: engine::Input) {
+    pub(crate) fn post(&mut self, after_ms: i64, input: engine::Input) {
         let at = self.now.plus_ms(after_ms);
         self.put(at, Happens::Posted(Box::new(input)));
     }
 
-    pub fn token(&mut self) -> Token {
+    pub(crate) fn token(&mut self) -> Token {
         self.next += 1;
         Token(self.next)
     }
 
     /// The n-th run, from 1.
-    pub fn run(&self, n: usize) -> Seq {
+    pub(crate) fn run(&self, n: usize) -> Seq {
         *self.store.runs.keys().nth(n - 1).expect("a run")
     }
 
-    pub fn cancel(&mut self, run: Seq) -> Token {
+    pub(crate) fn cancel(&mut self, run: Seq) -> Token {
         let token = self.token();
         let created = self.store.runs[&run].created;
-        self.input(engine::Input::Cancel { token, run, created });
+        self.input(engine::Input::Cancel {
+            token,
+            run,
+            created,
+        });
         token
     }
 
-    pub fn input(&mut self, input: engine::Input) {
+    pub(crate) fn input(&mut self, input: engine::Input) {
         self.happen(Happening::Input(Input::Engine(input)));
     }
 
     /// Goes on until nothing is left to do.
-    pub fn run_out(&mut self) {
+    pub(crate) fn run_out(&mut self) {
         self.run_until(Timestamp::MAX);
         assert_eq!(self.turn.engine().live_runs(), 0, "all runs end");
         assert_eq!(self.turn.engine().busy(), 0, "all slots are free");
@@ -217,14 +227,14 @@ impl World {
     }
 
     /// Goes on for so long.
-    pub fn run_for(&mut self, ms: i64) {
+    pub(crate) fn run_for(&mut self, ms: i64) {
         let end = self.now.plus_ms(ms);
         self.run_until(end);
         self.now = end;
     }
 
     /// Goes on until all that is due now is done.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.run_until(self.now);
     }
 
@@ -238,7 +248,7 @@ impl World {
     }
 
     /// One thing happens, if any does until then.
-    pub fn step(&mut self, end: Timestamp) -> bool {
+    pub(crate) fn step(&mut self, end: Timestamp) -> bool {
         let agenda = self.agenda.first_key_value().map(|(key, _)| key.0);
         let wake = self.turn.next_wake();
         let Some(at) = [agenda, wake].into_iter().flatten().min() else {
@@ -333,7 +343,12 @@ impl World {
                 self.note(format!("{name} the app gives up: {answer:?}"));
                 // Only a call of this process is still waited for.
                 if self.out.contains(&key_of(session.call.id)) {
-                    let reply = app::failed("stale", None, true);
+                    let stale = matches!(answer, Answer::CheckpointRefused(code, _)
+                        if [Code::StaleDispatch, Code::RunEnded].contains(&code));
+                    let reply = match session.last.clone().filter(|_| !stale) {
+                        Some(op) => Reply::Ops(vec![op]),
+                        None => app::failed("stale", None, true),
+                    };
                     self.reply(&session, reply);
                 }
             }
@@ -345,7 +360,10 @@ impl World {
         let name = self.name(call.id.run);
         let target = call.target.as_ref().map_or("-".to_owned(), StepId::text);
         let stack: Vec<String> = call.state.stack.iter().map(StepId::text).collect();
-        let (attempt, plan) = (call.attempt, if call.state.force_plan { " plan" } else { "" });
+        let (attempt, plan) = (
+            call.attempt,
+            if call.state.force_plan { " plan" } else { "" },
+        );
         let stack = stack.join(" ");
         self.note(format!("{name} call {target} #{attempt} [{stack}]{plan}"));
         assert_eq!(call.state.stack.len(), call.state.memos.len());
@@ -355,6 +373,7 @@ impl World {
         let session = Session {
             memos: call.state.memos.clone(),
             started: self.now,
+            last: None,
             call,
         };
         let at = self.later(self.delays.call);
@@ -375,7 +394,13 @@ impl World {
         };
         for (id, well) in ran {
             let known = self.store.results.contains_key(&(run, id.clone()));
-            assert!(!known, "step {id} ran though its result was durable\n{}", self.text());
+            // A call of a process that died may still go on.
+            let current = self.out.contains(&key_of(session.call.id));
+            assert!(
+                !known || !current,
+                "step {id} ran though its result was durable\n{}",
+                self.text()
+            );
             let count = self.ran.entry((run, id)).or_default();
             *count = (count.0 + usize::from(well), count.1 + 1);
         }
@@ -394,7 +419,8 @@ impl World {
     }
 
     /// The app reports a step, and waits for the answer.
-    fn report(&mut self, session: Session, op: Op) {
+    fn report(&mut self, mut session: Session, op: Op) {
+        session.last = Some(op.clone());
         let token = self.token();
         let id = session.call.id;
         let input = engine::Input::Checkpoint(Checkpoint {
@@ -414,6 +440,9 @@ impl World {
     fn reply(&mut self, session: &Session, reply: Reply) {
         let name = self.name(session.call.id.run);
         self.note(format!("{name} {}", describe(&reply)));
+        if !self.out.contains(&key_of(session.call.id)) {
+            return;
+        }
         let reply = CallReply {
             call: session.call.id,
             started: session.started,
@@ -426,14 +455,14 @@ impl World {
     }
 
     /// The process dies; what was being committed may be durable or not.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.crashes += 1;
         self.note("crash".to_owned());
         self.restart(false);
     }
 
     /// The process ends, and the next one starts.
-    pub fn restart(&mut self, clean: bool) {
+    pub(crate) fn restart(&mut self, clean: bool) {
         self.loading.clear();
         self.out.clear();
         for (key, happens) in std::mem::take(&mut self.agenda) {
@@ -453,10 +482,13 @@ impl World {
         // Reports that were not answered are made again, as SDKs do.
         let waiting: Vec<Token> = self.sessions.keys().copied().collect();
         for token in waiting {
-            let reposted = self.agenda.values().any(|h| matches!(h, Happens::Posted(input)
-                if matches!(**input, engine::Input::Checkpoint(ref c) if c.token == token)));
-            if !reposted {
-                self.sessions.remove(&token);
+            let reposted = self.agenda.values().any(|h| {
+                matches!(h, Happens::Posted(input)
+                if matches!(**input, engine::Input::Checkpoint(ref c) if c.token == token))
+            });
+            if !reposted && let Some(mut session) = self.sessions.remove(&token) {
+                let op = session.last.take().expect("it reported");
+                self.report(session, op);
             }
         }
         self.options.boot += 1;
@@ -468,19 +500,31 @@ impl World {
 
     /// What must hold whenever all that was decided is durable.
     fn audit(&mut self) {
-        if !self.turn.is_settled() || self.agenda.values().any(|h| matches!(h, Happens::Landed(_)))
+        if !self.turn.is_settled()
+            || self
+                .agenda
+                .values()
+                .any(|h| matches!(h, Happens::Landed(_)))
         {
             return;
         }
         let engine = self.turn.engine();
         let called = |run: Seq, item: Seq| {
-            self.out.range((run, item, 0)..=(run, item, u64::MAX)).next().is_some()
+            self.out
+                .range((run, item, 0)..=(run, item, u64::MAX))
+                .next()
+                .is_some()
         };
         let awaited = |run: Seq| self.loading.values().any(|one| *one == Some(run));
         let faults = engine.audit(&called, &awaited);
         assert!(faults.is_empty(), "{faults:?}\n{}", self.text());
         if self.loading.is_empty() {
-            assert_eq!(engine.slots(), self.out.len(), "slots are calls\n{}", self.text());
+            assert_eq!(
+                engine.slots(),
+                self.out.len(),
+                "slots are calls\n{}",
+                self.text()
+            );
         }
         let memory = engine.fingerprint();
         // Until it is called again, what a crash interrupted has another instant in memory.
@@ -493,7 +537,12 @@ impl World {
             if let Some(ledger) = engine.ledger(*run) {
                 let mut read = self.store.replayed(*run);
                 read.dirty = ledger.dirty;
-                assert_eq!(*ledger, read, "a ledger is what its rows say\n{}", self.text());
+                assert_eq!(
+                    *ledger,
+                    read,
+                    "a ledger is what its rows say\n{}",
+                    self.text()
+                );
             }
         }
     }
@@ -524,18 +573,18 @@ impl World {
     }
 
     /// The log as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.log.join("\n")
     }
 
     /// Lines of the log that hold the word.
-    pub fn lines(&self, word: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, word: &str) -> Vec<String> {
         let lines = self.log.iter().filter(|line| line.contains(word));
         lines.cloned().collect()
     }
 
     /// How the n-th run ended.
-    pub fn status(&self, n: usize) -> RunStatus {
+    pub(crate) fn status(&self, n: usize) -> RunStatus {
         self.store.ends[&self.run(n)].status
     }
 
@@ -557,7 +606,7 @@ fn key_of(id: CallId) -> (Seq, Seq, u64) {
 }
 
 /// A function that an event of that name starts.
-pub fn spec(slug: &str, event: &str, expression: Option<&str>) -> FunctionSpec {
+pub(crate) fn spec(slug: &str, event: &str, expression: Option<&str>) -> FunctionSpec {
     FunctionSpec {
         slug: slug.to_owned(),
         name: slug.to_owned(),
@@ -573,7 +622,7 @@ pub fn spec(slug: &str, event: &str, expression: Option<&str>) -> FunctionSpec {
 }
 
 /// The same with so many retries.
-pub fn retries(spec: FunctionSpec, retries: u8) -> FunctionSpec {
+pub(crate) fn retries(spec: FunctionSpec, retries: u8) -> FunctionSpec {
     FunctionSpec {
         retries: Some(retries),
         config: Payload::from_json(format!("{{\"id\":\"{}\",\"r\":{retries}}}", spec.slug)),
@@ -582,7 +631,7 @@ pub fn retries(spec: FunctionSpec, retries: u8) -> FunctionSpec {
 }
 
 /// An event without anything special.
-pub fn event(name: &str) -> NewEvent {
+pub(crate) fn event(name: &str) -> NewEvent {
     NewEvent {
         name: name.to_owned(),
         data: Payload::empty_object(),
@@ -597,6 +646,6 @@ pub fn event(name: &str) -> NewEvent {
 }
 
 /// The internal id of a seeded send.
-pub fn seeded(n: u64) -> Ulid {
+pub(crate) fn seeded(n: u64) -> Ulid {
     Ulid((u128::from(START.ms().unsigned_abs()) << 80) | u128::from(n))
 }

@@ -7,7 +7,7 @@
 
 /// One statement.
 #[derive(Clone, Debug)]
-pub enum Node {
+pub(crate) enum Node {
     Step(Step),
     Sleep(String, i64),
     /// Until an instant, in milliseconds after the event's `ts`.
@@ -23,7 +23,7 @@ pub enum Node {
 
 /// A step and what its code does.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub(crate) struct Step {
     pub name: String,
     /// Attempts that throw.
     pub fails: u8,
@@ -36,8 +36,11 @@ pub struct Step {
 }
 
 /// Reads a program; panics where it is none.
-pub fn parse(text: &str) -> Vec<Node> {
-    let text = text.replace('[', " [ ").replace(']', " ] ").replace('|', " | ");
+pub(crate) fn parse(text: &str) -> Vec<Node> {
+    let text = text
+        .replace('[', " [ ")
+        .replace(']', " ] ")
+        .replace('|', " | ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut at = 0;
     let nodes = block(&words, &mut at);
@@ -60,7 +63,10 @@ fn block(words: &[&str], at: &mut usize) -> Vec<Node> {
             }
             "throw" => {
                 let times = optional(words, at).unwrap_or(99) as u8;
-                Node::Throw(times, keyword(words, at, "after").then(|| number(words, at)))
+                Node::Throw(
+                    times,
+                    keyword(words, at, "after").then(|| number(words, at)),
+                )
             }
             "fatal" => Node::Fatal,
             "refuse" => Node::Refuse,

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use dunlin_delivery::{Delivery, DeliveryOptions, Known};
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::{StepFlags, StepRow};
-use dunlin_engine::{
-    Engine, Image, Ledger, LedgerRows, Options, RunEnd, RunRow, RunStatus, Write,
-};
+use dunlin_engine::{Engine, Image, Ledger, LedgerRows, Options, RunEnd, RunRow, RunStatus, Write};
 use dunlin_turn::{Decided, Need, Rows, Turn};
 use dunlin_types::{DedupeKey, Event, Lifecycle, Seq, StepId, Timestamp};
 
 /// Committed rows.
 #[derive(Clone, Default)]
-pub struct Store {
+pub(crate) struct Store {
     pub events: BTreeMap<Seq, Arc<Event>>,
     pub runs: BTreeMap<Seq, RunRow>,
     pub steps: BTreeMap<Seq, StepRow>,
@@ -33,7 +31,7 @@ pub struct Store {
 
 impl Store {
     /// Makes a commit durable.
-    pub fn commit(&mut self, decided: Decided) {
+    pub(crate) fn commit(&mut self, decided: Decided) {
         assert_eq!(decided.commit_no, self.commit_no + 1, "commits are counted");
         assert!(decided.delivery.is_empty());
         self.commit_no = decided.commit_no;
@@ -88,7 +86,10 @@ impl Store {
     fn step(&mut self, row: StepRow) {
         self.place(row.mark.seq);
         let run = row.mark.run;
-        assert!(!self.ends.contains_key(&run), "a row of a run that has ended");
+        assert!(
+            !self.ends.contains_key(&run),
+            "a row of a run that has ended"
+        );
         assert_eq!(row.prev, self.last_of(run), "the chain of rows holds");
         if row.mark.kind.completes() {
             let id = row.id.clone().expect("a result has a step");
@@ -110,13 +111,14 @@ impl Store {
     }
 
     /// Reads what a load asks for.
-    pub fn read(&self, need: &Need) -> Rows {
+    pub(crate) fn read(&self, need: &Need) -> Rows {
         let known = |key: &DedupeKey| {
-            let (seq, _) = self.dedupe.get(key)?;
+            let (seq, expires) = self.dedupe.get(key)?;
             let known = Known {
                 seq: *seq,
                 at: Timestamp::ZERO,
                 hash: [0; 16],
+                expires: *expires,
             };
             Some((*key, known))
         };
@@ -127,7 +129,7 @@ impl Store {
     }
 
     /// Forgets what may be forgotten.
-    pub fn sweep(&mut self, now: Timestamp) {
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
         self.dedupe.retain(|_, (_, expires)| now < *expires);
     }
 
@@ -149,7 +151,7 @@ impl Store {
     }
 
     /// The ledger that a run's rows make.
-    pub fn replayed(&self, run: Seq) -> Ledger {
+    pub(crate) fn replayed(&self, run: Seq) -> Ledger {
         let rows = self.ledger(run, self.last_of(run));
         let mut ledger = Ledger::new(rows.run.created, rows.events.into());
         rows.steps.iter().for_each(|row| ledger.apply(row));
@@ -157,10 +159,14 @@ impl Store {
     }
 
     /// An engine that holds what is durable, before timers are set.
-    pub fn engine(&self, options: Options) -> Engine {
+    pub(crate) fn engine(&self, options: Options) -> Engine {
         let mut engine = Engine::new(options);
-        self.apps.values().for_each(|row| engine.restore_app(row.clone()));
-        self.functions.values().for_each(|row| engine.restore_function(row.clone()));
+        self.apps
+            .values()
+            .for_each(|row| engine.restore_app(row.clone()));
+        self.functions
+            .values()
+            .for_each(|row| engine.restore_function(row.clone()));
         for image in self.images.values() {
             assert!(engine.restore_image(image), "an image reads back");
         }
@@ -173,7 +179,7 @@ impl Store {
     }
 
     /// A turn over what is durable.
-    pub fn restart(&self, options: Options, now: Timestamp, clean: bool) -> Turn {
+    pub(crate) fn restart(&self, options: Options, now: Timestamp, clean: bool) -> Turn {
         let mut engine = self.engine(options);
         engine.restored(now, clean);
         let delivery = Delivery::new(DeliveryOptions::default());
@@ -181,28 +187,46 @@ impl Store {
     }
 
     /// Rules that hold of all rows together.
-    pub fn audit(&self) {
+    pub(crate) fn audit(&self) {
         for (run, end) in &self.ends {
             let row = &self.runs[run];
             let silent = ["inngest/function.failed", "inngest/function.finished"]
                 .contains(&self.events[&row.event].name.as_str());
             let count = |kind: Lifecycle| {
-                let id = format!("\"run_id\":\"{}\"", dunlin_types::ulid_for(row.created, *run));
+                let id = format!(
+                    "\"run_id\":\"{}\"",
+                    dunlin_types::ulid_for(row.created, *run)
+                );
                 let full = self.events.values().filter(|event| {
                     event.name == kind.event_name() && event.data.as_str().contains(&id)
                 });
-                full.count() + self.told.iter().filter(|told| **told == (*run, kind)).count()
+                full.count()
+                    + self
+                        .told
+                        .iter()
+                        .filter(|told| **told == (*run, kind))
+                        .count()
             };
             let finished = usize::from(!silent);
-            assert_eq!(count(Lifecycle::Finished), finished, "run {run} tells its end once");
+            assert_eq!(
+                count(Lifecycle::Finished),
+                finished,
+                "run {run} tells its end once"
+            );
             let failed = usize::from(!silent && end.status == RunStatus::Failed);
-            assert_eq!(count(Lifecycle::Failed), failed, "run {run} tells its failure once");
+            assert_eq!(
+                count(Lifecycle::Failed),
+                failed,
+                "run {run} tells its failure once"
+            );
         }
     }
 
     /// Discoveries that were opened in a run, the first one included.
-    pub fn discoveries(&self, run: Seq) -> usize {
+    pub(crate) fn discoveries(&self, run: Seq) -> usize {
         let rows = self.steps.values().filter(|row| row.mark.run == run);
-        1 + rows.filter(|row| row.mark.flags.has(StepFlags::DISCOVERS)).count()
+        1 + rows
+            .filter(|row| row.mark.flags.has(StepFlags::DISCOVERS))
+            .count()
     }
 }

@@ -1,0 +1,113 @@
+//! For tests: what memory holds, as text to compare, and whether it hangs together.
+
+use std::fmt::Write as _;
+
+use dunlin_types::{Seq, Timestamp};
+
+use crate::core::Engine;
+use crate::ledger::Ledger;
+use crate::live::{ItemState, Live};
+use crate::recover::RECOVERED;
+
+impl Engine {
+    /// Everything of the live runs that a restart must find again, one run a line.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut out = String::new();
+        for (run, live) in &self.live {
+            let _ = write!(out, "{run} f{} last {}:", live.function, live.last);
+            for item in live.items.iter() {
+                let recovered = item.redispatches & RECOVERED != 0;
+                // Between a restart and the call its instant is not the stored one.
+                let due = if recovered { Timestamp::ZERO } else { item.due };
+                let count = item.redispatches & !RECOVERED;
+                let _ = write!(out, " {}{:?}@{}", item.key, item.kind, due.ms());
+                let _ = write!(out, "#{}r{count}", item.attempt);
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The run's ledger, if it is in memory.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn ledger(&self, run: Seq) -> Option<&Ledger> {
+        self.ledgers.get(run)
+    }
+
+    /// Slots taken by calls.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.schedule.slots()
+    }
+
+    /// What does not hang together, in words: a run that nothing would ever move again, a timer
+    /// of nothing, a step that nothing brings to its end. `called` tells whether an item's call is
+    /// out, `awaited` whether an input of the run waits for rows.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn audit(
+        &self,
+        called: &dyn Fn(Seq, Seq) -> bool,
+        awaited: &dyn Fn(Seq) -> bool,
+    ) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (run, live) in &self.live {
+            if live.items.is_empty() {
+                faults.push(format!("run {run} has no item"));
+            }
+            self.audit_items(*run, live, called, awaited, &mut faults);
+            let Some(ledger) = self.ledgers.get(*run) else {
+                continue;
+            };
+            for (id, open) in &ledger.open {
+                if live.items.get(open.item).is_none() {
+                    faults.push(format!("step {id} of run {run} has no item"));
+                }
+            }
+            if let Some(id) = ledger
+                .pending
+                .iter()
+                .find(|id| !ledger.open.contains_key(id))
+            {
+                faults.push(format!("step {id} of run {run} is pending and not open"));
+            }
+        }
+        for (due, run, key) in &self.timers {
+            let item = self.live.get(run).and_then(|live| live.items.get(*key));
+            if item.is_none_or(|i| i.state != ItemState::Parked || i.due != *due) {
+                faults.push(format!("a timer of nothing: item {key} of run {run}"));
+            }
+        }
+        faults
+    }
+
+    fn audit_items(
+        &self,
+        run: Seq,
+        live: &Live,
+        called: &dyn Fn(Seq, Seq) -> bool,
+        awaited: &dyn Fn(Seq) -> bool,
+        faults: &mut Vec<String>,
+    ) {
+        for item in live.items.iter() {
+            let moves = match item.state {
+                ItemState::Parked => self.timers.contains(&(item.due, run, item.key)),
+                ItemState::Ready => self.schedule.holds(run, item.key),
+                ItemState::Fetching => false,
+                ItemState::Calling => called(run, item.key),
+            };
+            let comes = item.state != ItemState::Calling && awaited(run);
+            if !moves && !comes {
+                let state = item.state;
+                faults.push(format!(
+                    "item {} of run {run} is {state:?} for ever",
+                    item.key
+                ));
+            }
+        }
+    }
+}
