@@ -8,7 +8,7 @@ use dunlin_types::NewEvent;
 use world::app::Sdk;
 use world::{Delays, Dice, World, event, retries, seeded, spec};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// A random program.
 fn program(dice: &mut Dice, depth: usize, names: &mut usize) -> String {
@@ -203,7 +203,7 @@ fn no_world_with_crashes_breaks_a_rule() {
 
 #[test]
 fn without_faults_each_step_runs_through_once() {
-    for seed in seeds(10_000).take(100) {
+    for seed in seeds(10_000).take(60) {
         let caught = std::panic::catch_unwind(|| live(seed, false));
         let Ok(world) = caught else {
             panic!("seed {seed}");
