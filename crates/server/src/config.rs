@@ -117,7 +117,8 @@ pub(crate) struct Settings {
     pub(crate) endpoint_policy: AddressPolicy,
 }
 
-const PORT: u16 = 8288;
+/// Where SDKs look for a server by themselves.
+pub(crate) const PORT: u16 = 8288;
 const DATA_DIR: &str = "./.dunlin";
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use crate::cli::DevArgs;
-use crate::config::{self, Mode, Settings, Sources};
+use crate::config::{self, Mode, PORT, Settings, Sources};
 use crate::serving::Serving;
-use crate::term::{Style, Term, complain};
+use crate::term::{Style, Term, complain, program};
 use crate::watch::Note;
 use crate::{watch, wiring};
 
@@ -61,9 +61,9 @@ fn apps_hint(settings: &Settings) -> String {
 }
 
 fn try_it(serving: &Serving) -> String {
-    let command = "dunlin trigger payment.succeeded";
+    let command = format!("{} trigger payment.succeeded", program());
     match serving.address.port() {
-        8288 => command.to_owned(),
+        PORT => command,
         _ => format!("{command} --server {}", serving.base_url),
     }
 }

@@ -71,6 +71,13 @@ impl Term {
     }
 }
 
+/// How this program was called, for commands that are shown to be typed.
+pub(crate) fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "dunlin".to_owned())
+}
+
 /// A failure or a remark, on standard error.
 pub(crate) fn complain(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");

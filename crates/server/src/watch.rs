@@ -63,6 +63,9 @@ impl fmt::Display for Note {
     }
 }
 
+/// What an app that was named is noted with until it has been asked: nothing to tell yet.
+const NOT_ASKED: &str = "not synced yet";
+
 /// What was last told of an app.
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
@@ -89,6 +92,9 @@ pub(crate) async fn apps(node: Node, tell: impl Fn(&Note)) {
 /// Those of the apps of which there is something new to tell.
 fn fresh<'a>(apps: &'a [AppRow], told: &mut BTreeMap<u32, Told>) -> Vec<&'a AppRow> {
     let is_fresh = |app: &&AppRow| {
+        if app.error.as_ref().is_some_and(|(_, why)| why == NOT_ASKED) {
+            return false;
+        }
         let now = Told {
             checksum: app.checksum,
             error: app.error.clone(),
@@ -131,4 +137,49 @@ fn notes(app: &AppRow, functions: &[FunctionRow]) -> Vec<Note> {
         rules: function.unbuilt.clone(),
     });
     std::iter::once(synced).chain(unbuilt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_types::Timestamp;
+
+    use super::*;
+
+    fn app(name: &str, checksum: u8, error: Option<&str>) -> AppRow {
+        AppRow {
+            number: 0,
+            name: name.to_owned(),
+            url: "http://localhost:3000/api/inngest".to_owned(),
+            identity_url: String::new(),
+            sdk: "js:v4.24.0".to_owned(),
+            framework: String::new(),
+            version: None,
+            checksum: [checksum; 32],
+            created: Timestamp::ZERO,
+            synced: Timestamp::ZERO,
+            error: error.map(|why| (Code::AppUnreachable, why.to_owned())),
+        }
+    }
+
+    #[test]
+    fn each_change_of_an_app_is_told_once() {
+        let mut told = BTreeMap::new();
+        let mut is_told = |app: AppRow| !fresh(&[app], &mut told).is_empty();
+        assert!(!is_told(app("", 0, Some(NOT_ASKED))));
+        assert!(is_told(app("", 0, Some("connection refused"))));
+        assert!(!is_told(app("", 0, Some("connection refused"))));
+        assert!(is_told(app("shop", 1, None)));
+        assert!(!is_told(app("shop", 1, None)));
+        assert!(is_told(app("shop", 2, None)));
+    }
+
+    #[test]
+    fn notes_read_well() {
+        let note = &notes(&app("shop", 1, None), &[])[0];
+        let text = "app shop synced: 0 functions at http://localhost:3000/api/inngest (js:v4.24.0)";
+        assert_eq!(note.to_string(), text);
+        let note = &notes(&app("", 1, Some("connection refused")), &[])[0];
+        let text = "app at http://localhost:3000/api/inngest: E0404: connection refused";
+        assert_eq!(note.to_string(), text);
+    }
 }

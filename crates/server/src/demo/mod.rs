@@ -20,7 +20,7 @@ use crate::config::{Mode, Settings};
 use crate::fail::Failure;
 use crate::http_client::HttpClient;
 use crate::serving::Serving;
-use crate::term::{Style, Term};
+use crate::term::{Style, Term, program};
 use crate::wiring;
 use story::Story;
 
@@ -60,8 +60,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let app = tokio::spawn(app.serve(serving.base_url.clone(), HttpClient::new(None)));
     let shown = tokio::time::timeout(SHOW_MAX, show(term, &serving, &app_url)).await;
     let shown = shown.unwrap_or_else(|_| Err(unexpected("the demo took too long")));
+    term.line("");
     if shown.is_err() || !args.keep {
-        term.line("");
         serving.stop().await;
         app.abort();
         shown?;
@@ -165,14 +165,20 @@ async fn create_endpoints(
 }
 
 fn ending(term: Term) {
+    let dunlin = program();
     term.line(term.paint(Style::Bold, "That was all of it: nothing is left running."));
     term.pair(
-        "your turn",
-        "dunlin dev, then dunlin trigger payment.succeeded",
+        "told by",
+        "GET /api/events/ID/explain and GET /v2/runs/ID/trace of the server",
+    );
+    term.pair("your turn", format_args!("{dunlin} dev"));
+    term.pair(
+        "",
+        format_args!("{dunlin} trigger payment.succeeded   (in another terminal)"),
     );
     term.pair(
-        "keep this",
-        "dunlin demo --keep leaves it serving, to look around with curl",
+        "stay",
+        format_args!("{dunlin} demo --keep   leaves it serving, to look around"),
     );
     term.pair(
         "read on",
@@ -182,7 +188,6 @@ fn ending(term: Term) {
 
 fn keeping(term: Term, serving: &Serving) {
     let url = &serving.base_url;
-    term.line("");
     term.line(term.paint(Style::Bold, "Still serving; Ctrl-C ends it."));
     term.pair("events", format_args!("curl {url}/v1/events"));
     term.pair(
@@ -191,6 +196,6 @@ fn keeping(term: Term, serving: &Serving) {
     );
     term.pair(
         "send one",
-        format_args!("dunlin trigger payment.succeeded --server {url}"),
+        format_args!("{} trigger payment.succeeded --server {url}", program()),
     );
 }

@@ -160,7 +160,7 @@ impl Story {
             self.tell(
                 Style::Note,
                 "–",
-                format_args!("functions none: {}", text(&verdict["reason"])),
+                format_args!("function  none started: {}", text(&verdict["reason"])),
             );
         }
         for miss in explained["nearMisses"].as_array().into_iter().flatten() {
