@@ -1,5 +1,6 @@
 //! The SQLite store passes the suite of every backend, reads as the in-memory store does, and
 //! refuses files that it must not touch.
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::path::Path;
 use std::sync::Arc;

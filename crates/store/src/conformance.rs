@@ -4,6 +4,8 @@
     reason = "it is test code that other crates' tests call"
 )]
 
+mod opened;
+mod rights;
 mod rows;
 pub mod show;
 mod stories;
@@ -11,6 +13,7 @@ mod world;
 
 use std::sync::Arc;
 
+pub use rights::*;
 pub use stories::*;
 pub use world::World;
 

@@ -1,4 +1,4 @@
-//! The stories.
+//! Stories of what is written and read.
 
 use std::sync::Arc;
 
@@ -7,82 +7,10 @@ use dunlin_delivery as delivery;
 use dunlin_engine as engine;
 use dunlin_types::{Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, limits};
 
-use super::{Harness, World, rows, show};
-use crate::port::{Batch, CommitOutcome, Known, Reader, Restored, Start, Store, Writer};
+use super::opened::Opened;
+use super::{Harness, rows, show};
+use crate::port::{Known, Reader, Restored};
 use crate::view::{EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key};
-
-/// A store, opened.
-struct Opened {
-    store: Arc<dyn Store>,
-    writer: Box<dyn Writer>,
-    start: Start,
-    world: World,
-}
-
-impl Opened {
-    fn new(harness: &dyn Harness) -> Self {
-        let store = harness.open();
-        let (writer, start) = store.writer(rows::at(0)).unwrap();
-        let world = World::new(&start);
-        Self {
-            store,
-            writer,
-            start,
-            world,
-        }
-    }
-
-    /// Ends the process, in order or not, and starts it again.
-    fn restart(self, harness: &dyn Harness, orderly: bool) -> Self {
-        let Self {
-            mut writer,
-            mut world,
-            ..
-        } = self;
-        if orderly {
-            writer.close().unwrap();
-        }
-        drop((writer, self.store));
-        let store = harness.open();
-        let (writer, start) = store.writer(rows::at(1)).unwrap();
-        world.restarted(&start);
-        Self {
-            store,
-            writer,
-            start,
-            world,
-        }
-    }
-
-    fn commit(&mut self, batch: &Batch) {
-        assert_eq!(self.writer.commit(batch), CommitOutcome::Done);
-        self.writer.upkeep();
-    }
-
-    fn engine(&mut self, writes: Vec<engine::Write>) {
-        let batch = Batch {
-            engine: writes,
-            ..self.world.empty()
-        };
-        self.commit(&batch);
-    }
-
-    fn delivery(&mut self, writes: Vec<delivery::Write>) {
-        let batch = Batch {
-            delivery: writes,
-            ..self.world.empty()
-        };
-        self.commit(&batch);
-    }
-
-    fn reader(&self) -> Box<dyn Reader> {
-        self.store.reader().unwrap()
-    }
-
-    fn all(&self) -> Vec<String> {
-        show::all(&mut *self.reader(), self.world.next_seq())
-    }
-}
 
 /// Every kind of row comes back with every field, at once and after a restart.
 pub fn every_row_is_read_back_as_it_was_written(make: &dyn Fn() -> Box<dyn Harness>) {
@@ -257,94 +185,6 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
     ];
     let text = |rows: &[Restored]| rows.iter().map(show::restored).collect::<Vec<_>>();
     assert_eq!(text(&read), text(&expected));
-}
-
-/// A row that exists already, or an end of a run that is not live, undoes all of its batch.
-pub fn nothing_of_a_refused_batch_is_seen(make: &dyn Fn() -> Box<dyn Harness>) {
-    let harness = make();
-    let mut opened = Opened::new(&*harness);
-    let first = opened.world.everything();
-    opened.commit(&first);
-    let before = opened.all();
-    let known = opened.world.clone();
-    let taken = first
-        .engine
-        .iter()
-        .find(|write| matches!(write, engine::Write::Event(_)));
-    let not_live = rows::run_end(1, Seq(999_999), Seq(999_999), false);
-    for wrong in [taken.unwrap().clone(), engine::Write::RunEnd(not_live)] {
-        let mut batch = opened.world.everything();
-        batch.engine.push(wrong);
-        assert!(matches!(
-            opened.writer.commit(&batch),
-            CommitOutcome::Refused(_)
-        ));
-        opened.world = known.clone();
-        assert_eq!(opened.all(), before);
-    }
-    let next = opened.world.everything();
-    opened.commit(&next);
-    assert_ne!(opened.all(), before);
-}
-
-/// Who was granted the right to write before another cannot use it any more.
-pub fn an_older_right_to_write_is_fenced(make: &dyn Fn() -> Box<dyn Harness>) {
-    let harness = make();
-    let mut opened = Opened::new(&*harness);
-    let first = opened.world.everything();
-    opened.commit(&first);
-    let mut old = opened.world.clone();
-    let mut opened = opened.restart(&*harness, false);
-    let before = opened.all();
-    assert_eq!(
-        opened.writer.commit(&old.everything()),
-        CommitOutcome::Fenced
-    );
-    assert_eq!(opened.all(), before);
-    let next = opened.world.everything();
-    opened.commit(&next);
-}
-
-/// Each start has its number, knows the last commit and whether the one before ended in order.
-pub fn starts_are_counted_and_an_unclean_end_is_told(make: &dyn Fn() -> Box<dyn Harness>) {
-    let harness = make();
-    let mut opened = Opened::new(&*harness);
-    let Start {
-        boot,
-        clean,
-        next_seq,
-        commit_no,
-        epoch,
-    } = opened.start;
-    assert_eq!((boot, clean, next_seq, commit_no), (1, true, Seq(1), 0));
-    let batch = opened.world.everything();
-    opened.commit(&batch);
-    let free = Seq(batch.last_seq().unwrap().0 + 1);
-    let opened = opened.restart(&*harness, false);
-    assert!(opened.start.epoch > epoch);
-    let found = (opened.start.boot, opened.start.clean, opened.start.next_seq);
-    assert_eq!(
-        (found, opened.start.commit_no),
-        ((2, false, free), batch.commit_no)
-    );
-    let opened = opened.restart(&*harness, true);
-    assert_eq!((opened.start.boot, opened.start.clean), (3, true));
-    let opened = opened.restart(&*harness, false);
-    assert_eq!((opened.start.boot, opened.start.clean), (4, false));
-}
-
-/// A second writer is refused while the first lives.
-pub fn there_is_one_writer_at_a_time(make: &dyn Fn() -> Box<dyn Harness>) {
-    let harness = make();
-    let opened = Opened::new(&*harness);
-    let refused = harness.open().writer(rows::at(1)).err().unwrap();
-    assert_eq!(refused.code, dunlin_types::Code::StoreLocked);
-    assert!(
-        refused.detail.contains("writer") || refused.detail.contains("stop"),
-        "{refused}"
-    );
-    drop(opened.writer);
-    harness.open().writer(rows::at(1)).unwrap();
 }
 
 /// Lists come newest or oldest first, go on after a place, and hold to their filters.

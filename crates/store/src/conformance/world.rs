@@ -215,7 +215,7 @@ impl World {
 
     fn put_delivery(&mut self, n: u64, pick: usize, of: Seq, out: &mut Vec<delivery::Write>) {
         let known = self.deliveries.len();
-        let row = if pick % 3 == 0 && known > 0 {
+        let row = if pick.is_multiple_of(3) && known > 0 {
             let old = &mut self.deliveries[pick % known];
             *old = rows::delivery(n, old.seq, old.message);
             old.clone()
