@@ -201,10 +201,7 @@ mod tests {
                 (refused.status.as_u16(), refused.error.code),
                 (422, Code::HeaderRefused)
             );
-            assert_eq!(
-                refused.detail.unwrap()[0]["loc"],
-                json!(["body", "headers", name])
-            );
+            assert!(refused.error.detail.contains(&name.to_lowercase()));
         }
         assert_eq!(
             set("X-Team", "a").unwrap(),

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_secrets_name_the_field_and_the_code() {
+    fn weak_secrets_are_refused_with_their_code() {
         for weak in [
             "",
             "whsec_",
@@ -219,7 +219,6 @@ mod tests {
                 (refused.status.as_u16(), refused.error.code),
                 (422, Code::SecretWeak)
             );
-            assert_eq!(refused.detail.unwrap()[0]["loc"], json!(["body", "secret"]));
         }
     }
 
@@ -240,7 +239,8 @@ mod tests {
             url: String,
         }
         let refused = parse::<One>(b"{}").unwrap_err();
-        assert_eq!(refused.detail.unwrap()[0]["loc"], json!(["body", "url"]));
+        assert_eq!(refused.status, 422);
+        assert!(refused.error.detail.contains("`url`"));
         assert_eq!(parse::<One>(b"{").unwrap_err().status, 400);
     }
 

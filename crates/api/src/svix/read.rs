@@ -106,9 +106,9 @@ pub(crate) fn endpoint_ids(
     for row in rows.into_iter().collect::<BTreeSet<_>>() {
         let created = match config.endpoint(row) {
             Some(endpoint) => Some(endpoint.created),
-            // The first version was made with the endpoint, and holds from the place after it.
+            // The first version was made with the endpoint, at the same place and instant.
             None => {
-                let versions = reader.endpoints_at(Seq(row.0 + 1))?;
+                let versions = reader.endpoints_at(row)?;
                 versions
                     .iter()
                     .find(|one| one.endpoint == row)

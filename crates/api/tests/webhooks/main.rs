@@ -1,0 +1,11 @@
+//! Webhooks in and out over the HTTP side, with a whole node in memory behind it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by it")]
+
+mod endpoints;
+mod explain;
+mod harness;
+mod inbound;
+mod lists;
+mod simulate;
+mod sources;
