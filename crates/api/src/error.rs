@@ -29,14 +29,18 @@ pub enum Shape {
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     pub(crate) error: Coded,
-    /// `data` of the shape that has it.
-    pub(crate) data: Value,
-    /// The ids that were accepted before the refusal, of the shape that has them.
-    pub(crate) ids: Vec<String>,
-    /// The word that the foreign shape uses, where the status does not give it.
-    pub(crate) word: Option<&'static str>,
+    /// Apart, since few refusals have it and all results carry its size.
+    more: Option<Box<More>>,
+}
+
+/// What only some of the shapes have.
+#[derive(Clone, Debug, Default)]
+struct More {
+    data: Value,
+    /// The ids that were accepted before the refusal.
+    ids: Vec<String>,
     /// A whole `detail` of the management API that is no text (lists of bad fields).
-    pub(crate) detail: Option<Value>,
+    detail: Option<Value>,
 }
 
 /// What a handler returns.
@@ -61,46 +65,45 @@ impl Refused {
 
     /// With `data`, where the shape has it.
     pub(crate) fn data(mut self, data: Value) -> Self {
-        self.data = data;
+        self.more().data = data;
         self
     }
 
     /// After these ids were accepted.
     pub(crate) fn ids(mut self, ids: Vec<String>) -> Self {
-        self.ids = ids;
-        self
-    }
-
-    /// With the foreign word for it.
-    pub(crate) fn word(mut self, word: &'static str) -> Self {
-        self.word = Some(word);
+        self.more().ids = ids;
         self
     }
 
     /// With a `detail` of the management API that is no text.
     pub(crate) fn detail(mut self, detail: Value) -> Self {
-        self.detail = Some(detail);
+        self.more().detail = Some(detail);
         self
     }
 
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     fn body(&self, shape: Shape) -> Value {
+        let more = self.more.as_deref().cloned().unwrap_or_default();
         let code = self.error.code.to_string();
         let text = &self.error.detail;
         let status = self.status.as_u16();
         match shape {
             Shape::Public => {
-                json!({"error": text, "status": status, "data": self.data, "error_code": code})
+                json!({"error": text, "status": status, "data": more.data, "error_code": code})
             }
             Shape::Event => {
-                json!({"ids": self.ids, "status": status, "error": text, "error_code": code})
+                json!({"ids": more.ids, "status": status, "error": text, "error_code": code})
             }
             Shape::V2 => json!({
-                "errors": [{"code": self.word.unwrap_or(v2_word(self.status)), "message": text}],
+                "errors": [{"code": v2_word(self.status), "message": text}],
                 "error_code": code,
             }),
             Shape::Svix => json!({
-                "code": self.word.unwrap_or(svix_word(self.status)),
-                "detail": self.detail.clone().unwrap_or_else(|| text.as_str().into()),
+                "code": svix_word(self.status),
+                "detail": more.detail.unwrap_or_else(|| text.as_str().into()),
                 "error_code": code,
             }),
         }
@@ -138,10 +141,7 @@ impl From<Coded> for Refused {
         Self {
             status: status_of(error.code),
             error,
-            data: Value::Null,
-            ids: Vec::new(),
-            word: None,
-            detail: None,
+            more: None,
         }
     }
 }

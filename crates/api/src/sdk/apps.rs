@@ -58,9 +58,13 @@ pub(super) async fn list(State(api): State<Api>) -> Reply {
 
 fn app_out(app: &AppRow, names: &Names) -> Value {
     let functions = names.functions().into_iter();
-    let functions = functions
+    let functions: Vec<_> = functions
         .filter(|f| f.app == app.number && f.archived.is_none())
-        .count();
+        .collect();
+    let unbuilt = functions.iter().filter(|f| !f.unbuilt.is_empty());
+    let warnings: Vec<_> = unbuilt
+        .map(|f| json!({"functionId": f.slug, "code": Code::RuleNotBuilt.to_string(), "rules": f.unbuilt}))
+        .collect();
     let (language, version) = app.sdk.split_once(':').unwrap_or((&app.sdk, ""));
     let error = app.error.as_ref();
     json!({
@@ -71,7 +75,8 @@ fn app_out(app: &AppRow, names: &Names) -> Value {
         "appVersion": app.version,
         "createdAt": app.created.rfc3339(),
         "isArchived": false,
-        "functionCount": functions,
+        "functionCount": functions.len(),
+        "warnings": warnings,
         "latestSync": {
             "status": if error.is_some() { "error" } else { "success" },
             "syncedAt": app.synced.rfc3339(),

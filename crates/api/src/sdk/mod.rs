@@ -25,6 +25,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/e/{key}", post(send::send))
         .route("/fn/register", post(register::register))
         .route("/invoke/{slug}", any(unbuilt::unbuilt))
+        .route("/metrics", any(unbuilt::unbuilt))
         .merge(calls())
         .merge(first())
         .merge(second())

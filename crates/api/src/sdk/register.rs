@@ -38,7 +38,8 @@ pub(super) async fn register(State(api): State<Api>, headers: HeaderMap, body: B
         Answer::Registered {
             modified, warnings, ..
         } => {
-            for warning in &warnings {
+            // Polling repeats a registration every few seconds; a log line is for what is new.
+            for warning in warnings.iter().filter(|_| modified) {
                 tracing::warn!(app, "{warning}");
             }
             let app_id = app_uuid(&app);

@@ -1,8 +1,9 @@
 //! Unknown ids, and paths that are not there yet.
 
+use axum::body::Body;
 use serde_json::json;
 
-use crate::harness::{app, server};
+use crate::harness::{app, request, server};
 
 #[tokio::test]
 async fn unknown_ids_are_not_found() {
@@ -69,4 +70,23 @@ async fn what_is_not_there_yet_says_so() {
         json!({"status": "ok"})
     );
     assert_eq!(server.get("/nowhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn every_row_of_the_policy_table_is_served() {
+    let server = server().await;
+    for row in dunlin_api::policy::TABLE {
+        let parts = row.path.split('/').map(|part| match part.starts_with('{') {
+            true => "some",
+            false => part,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let reply = server
+            .ask(request(row.method, &path).body(Body::from("{}")).unwrap())
+            .await;
+        let asked = format!("{} {path}: {reply:?}", row.method);
+        assert!(!reply.text.contains("nothing at this path"), "{asked}");
+        assert_ne!(reply.status, 405, "{asked}");
+        assert_eq!(reply.status >= 400, !reply.code.is_empty(), "{asked}");
+    }
 }
