@@ -85,6 +85,7 @@ fn success_from_a_stranger_is_a_failed_attempt() {
         assert_eq!(failed.code, Code::CallNotSdk);
         assert!(!failed.no_retry);
         let error = json(failed.error.bytes());
+        assert_eq!(error["code"], "E0502");
         assert_eq!(
             error["message"],
             "The response did not come from an Inngest SDK"
@@ -99,6 +100,7 @@ fn an_error_from_a_stranger_shows_the_beginning_of_its_body() {
     assert_eq!(failed.code, Code::CallHttpError);
     assert!(failed.retry_after.is_some() && !failed.no_retry);
     let error = json(failed.error.bytes());
+    assert_eq!(error["code"], "E0505");
     assert_eq!(error["name"], "Server returned a fatal error");
     assert_eq!(
         error["message"],

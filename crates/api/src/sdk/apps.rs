@@ -62,8 +62,9 @@ fn app_out(app: &AppRow, names: &Names) -> Value {
         .filter(|f| f.app == app.number && f.archived.is_none())
         .collect();
     let unbuilt = functions.iter().filter(|f| !f.unbuilt.is_empty());
+    let code = Code::RuleNotBuilt.to_string();
     let warnings: Vec<_> = unbuilt
-        .map(|f| json!({"functionId": f.slug, "code": Code::RuleNotBuilt.to_string(), "rules": f.unbuilt}))
+        .map(|f| json!({"functionId": f.slug, "code": code, "rules": f.unbuilt}))
         .collect();
     let (language, version) = app.sdk.split_once(':').unwrap_or((&app.sdk, ""));
     let error = app.error.as_ref();

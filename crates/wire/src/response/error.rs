@@ -13,11 +13,12 @@ use super::Failure;
 use super::head::Head;
 use crate::json;
 
-/// `{error, name, message, stack?}` as JSON.
+/// `{code, error, message, name, stack?}` as JSON: what is our own finding names its code.
 #[must_use]
-pub fn standard_error(error: &str, name: &str, message: &str, stack: Option<&str>) -> Payload {
+pub fn standard_error(code: Code, name: &str, message: &str, stack: Option<&str>) -> Payload {
     let mut out = Map::new();
-    out.insert("error".to_owned(), error.into());
+    out.insert("code".to_owned(), code.to_string().into());
+    out.insert("error".to_owned(), message.into());
     out.insert("message".to_owned(), message.into());
     out.insert("name".to_owned(), name.into());
     if let Some(stack) = stack {
@@ -42,13 +43,14 @@ pub(super) fn of_status(status: u16, body: &Bytes, head: &Head) -> Failure {
         true => "NonRetriableError".to_owned(),
         false => format!("invalid status code: {status}"),
     };
+    // These an SDK gives before any code of the function has run.
+    let code = match status {
+        401 | 403 | 404 | 405 | 410 => Code::CallHttpError,
+        _ => Code::FunctionError,
+    };
     Failure {
-        // These an SDK gives before any code of the function has run.
-        code: match status {
-            401 | 403 | 404 | 405 | 410 => Code::CallHttpError,
-            _ => Code::FunctionError,
-        },
-        error: normalise(body, &transport),
+        code,
+        error: normalise(body, &transport, code),
         raw: raw(body),
         no_retry,
         retry_after: head.retry_after,
@@ -64,7 +66,7 @@ fn not_from_sdk(status: u16, body: &[u8]) -> Payload {
     );
     let _ = write!(stack, "{}", String::from_utf8_lossy(shown));
     standard_error(
-        &message,
+        Code::CallHttpError,
         "Server returned a fatal error",
         &message,
         Some(&stack),
@@ -81,7 +83,7 @@ fn raw(body: &Bytes) -> Option<Payload> {
 
 /// Finds the error object in the body, which may be JSON within JSON and sit under `error` or
 /// `body`, and fills what it lacks.
-fn normalise(body: &[u8], transport: &str) -> Payload {
+fn normalise(body: &[u8], transport: &str, code: Code) -> Payload {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_ascii();
     let fields = match serde_json::from_str::<Value>(text) {
@@ -98,6 +100,9 @@ fn normalise(body: &[u8], transport: &str) -> Payload {
         _ => None,
     };
     let mut out = Map::new();
+    if code != Code::FunctionError {
+        out.insert("code".to_owned(), code.to_string().into());
+    }
     let mut put = |key: &str, value: &str| out.insert(key.to_owned(), value.into());
     put("error", string("error").unwrap_or(transport));
     put("message", string("message").unwrap_or(transport));

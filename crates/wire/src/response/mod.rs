@@ -70,7 +70,7 @@ impl Failure {
     pub fn ours(code: Code, message: &str) -> Self {
         Self {
             code,
-            error: standard_error(&code.to_string(), "Error", message, None),
+            error: standard_error(code, "Error", message, None),
             raw: None,
             no_retry: false,
             retry_after: None,
