@@ -90,13 +90,16 @@ pub(crate) async fn apps_and_runs_survive_a_kill_without_a_new_sync(sdk: Sdk) {
 pub(crate) async fn a_rule_that_is_not_built_is_named_at_the_sync(sdk: Sdk) {
     let world = World::hasty(sdk).await;
     let apps = world.server.client().get("/v2/apps").await.json();
-    let warnings = apps.to_string();
+    let warning = json!({ "functionId": "sdk-limited", "code": "E0403", "rules": ["concurrency"] });
+    assert_eq!(apps["data"][0]["warnings"], json!([warning]), "{apps}");
+    let line = world
+        .server
+        .said()
+        .lines()
+        .find(|line| line.contains("concurrency"))
+        .map(String::from);
     assert!(
-        warnings.contains("concurrency") && warnings.contains("limited"),
-        "{warnings}"
-    );
-    assert!(
-        world.server.said().contains("concurrency"),
+        line.is_some_and(|line| line.contains("sdk-limited")),
         "{}",
         world.server.said()
     );

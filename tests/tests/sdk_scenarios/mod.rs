@@ -24,7 +24,6 @@ macro_rules! step_scenarios {
     ($sdk:expr) => {
         scenarios! { $sdk;
             steps::functions_give_their_results_and_run_each_step_once,
-            steps::three_hundred_steps_run_once_each,
             steps::six_megabytes_of_state_reach_the_app,
             time::sleeps_pass_with_the_clock,
             time::parallel_steps_wait_for_a_sleep_beside_them,
@@ -38,6 +37,7 @@ macro_rules! all_scenarios {
     ($sdk:expr) => {
         step_scenarios!($sdk);
         scenarios! { $sdk;
+            steps::three_hundred_steps_run_once_each,
             time::a_retry_waits_as_long_as_the_app_asks,
             time::a_cancelled_run_does_not_wake,
             failures::the_failure_handler_is_told,
