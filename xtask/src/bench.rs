@@ -115,62 +115,29 @@ fn build(root: &Path) -> Result<PathBuf> {
     Ok(target.join("release/dunlin"))
 }
 
-fn measure(
-    options: &Options,
-    binary: &Path,
-    note: &mut impl FnMut(&'static str, &'static str, f64),
-) -> Result<()> {
+type Note<'a> = dyn FnMut(&'static str, &'static str, f64) + 'a;
+
+fn measure(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> {
     let wanted = |name: &str| {
         options
             .only
             .as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
     };
-    let floor = load(
-        options,
-        None,
-        &[
-            "--shape",
-            "floor",
-            "--events",
-            "50000",
-            "--connections",
-            "64",
-        ],
-    )?;
-    let floor = number(&floor, "calls_per_s")?;
+    let args = [
+        "--shape",
+        "floor",
+        "--events",
+        "50000",
+        "--connections",
+        "64",
+    ];
+    let floor = number(&load(options, None, &args)?, "calls_per_s")?;
     note("floor, calls/s", "", floor);
-    let events = options.events.to_string();
-    let sequential = ["--steps", "3", "--events", &events, "--connections", "64"];
     if wanted("sequential") {
-        let server = serve(options, binary, false)?;
-        let seen = load(options, Some(&server), &sequential)?;
-        clean(&seen)?;
-        let calls = 4.0 * options.events as f64;
-        note(
-            "sequential 3 steps, work / floor",
-            ">= 0.35",
-            number(&seen, "work_per_s")? / floor,
-        );
-        note(
-            "ingest during that / floor",
-            ">= 0.1",
-            number(&seen, "ingest_per_s")? / floor,
-        );
-        note(
-            "server CPU per call, us",
-            "",
-            number(&seen, "server_cpu_s")? * 1e6 / calls,
-        );
-        note(
-            "stored per run, bytes",
-            "",
-            number(&seen, "server_disk_mb")? * 1e6 / options.events as f64,
-        );
-        note("resident memory, MB", "", number(&seen, "server_rss_mb")?);
+        sequential(options, binary, floor, note)?;
     }
     if wanted("ingest") {
-        let server = serve(options, binary, false)?;
         let args = [
             "--shape",
             "ingest",
@@ -179,8 +146,7 @@ fn measure(
             "--connections",
             "64",
         ];
-        let seen = load(options, Some(&server), &args)?;
-        clean(&seen)?;
+        let seen = against(options, binary, false, &args)?;
         note(
             "ingest alone / floor",
             ">= 0.4",
@@ -188,11 +154,10 @@ fn measure(
         );
     }
     if wanted("signed") {
-        let server = serve(options, binary, true)?;
-        let mut args = sequential.to_vec();
+        let events = options.events.to_string();
+        let mut args = three_steps(&events).to_vec();
         args.extend(["--bearer", SIGNING_KEY]);
-        let seen = load(options, Some(&server), &args)?;
-        clean(&seen)?;
+        let seen = against(options, binary, true, &args)?;
         note(
             "signed 3 steps in start, work / floor",
             ">= 0.25",
@@ -200,7 +165,6 @@ fn measure(
         );
     }
     if wanted("latency") {
-        let server = serve(options, binary, false)?;
         let args = [
             "--steps",
             "1",
@@ -211,8 +175,7 @@ fn measure(
             "--connections",
             "8",
         ];
-        let seen = load(options, Some(&server), &args)?;
-        clean(&seen)?;
+        let seen = against(options, binary, false, &args)?;
         let start = seen.get("start_ms").context("no start_ms")?;
         note(
             "latency at 50/s, event to first call p50, ms",
@@ -226,6 +189,50 @@ fn measure(
         );
     }
     Ok(())
+}
+
+const fn three_steps(events: &str) -> [&str; 6] {
+    ["--steps", "3", "--events", events, "--connections", "64"]
+}
+
+fn sequential(options: &Options, binary: &Path, floor: f64, note: &mut Note<'_>) -> Result<()> {
+    let runs = options.events as f64;
+    let seen = against(
+        options,
+        binary,
+        false,
+        &three_steps(&options.events.to_string()),
+    )?;
+    note(
+        "sequential 3 steps, work / floor",
+        ">= 0.35",
+        number(&seen, "work_per_s")? / floor,
+    );
+    note(
+        "ingest during that / floor",
+        ">= 0.1",
+        number(&seen, "ingest_per_s")? / floor,
+    );
+    note(
+        "server CPU per call, us",
+        "",
+        number(&seen, "server_cpu_s")? * 1e6 / (4.0 * runs),
+    );
+    note(
+        "stored per run, bytes",
+        "",
+        number(&seen, "server_disk_mb")? * 1e6 / runs,
+    );
+    note("resident memory, MB", "", number(&seen, "server_rss_mb")?);
+    Ok(())
+}
+
+/// Loads a fresh server, and accepts no figure that was bought with a loss.
+fn against(options: &Options, binary: &Path, signed: bool, args: &[&str]) -> Result<Value> {
+    let server = serve(options, binary, signed)?;
+    let seen = load(options, Some(&server), args)?;
+    clean(&seen)?;
+    Ok(seen)
 }
 
 /// Nothing lost, nothing refused, nothing done twice: otherwise speed means nothing.

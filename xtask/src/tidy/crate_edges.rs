@@ -25,7 +25,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     (
         "api",
         &[
-            "node", "store", "wire", "types", "engine", "delivery", "expr",
+            "node", "store", "wire", "egress", "sandbox", "types", "engine", "delivery", "expr",
         ],
     ),
     ("server", ALL),

@@ -1,3 +1,5 @@
+//! Where settings come from, and which one wins.
+
 use super::*;
 use crate::cli::{DevArgs, ServerArgs, StartArgs};
 

@@ -1,11 +1,9 @@
 //! One story a behaviour: a program goes in, and what was called and came of it is compared.
 
-mod world;
-
+use crate::world::app::{Sdk, failed, op};
+use crate::world::{START, World, event, retries, seeded, spec};
 use dunlin_engine::{Answer, Input, Options, Reply, RunStatus};
 use dunlin_types::{Code, NewEvent, Payload};
-use world::app::{Sdk, failed, op};
-use world::{START, World, event, retries, seeded, spec};
 
 #[track_caller]
 fn check(world: &World, expected: &str) {

@@ -1,8 +1,6 @@
 //! A world of one node: a clock that only the world moves, a store that is slow, an app that is
 //! called, and crashes. Everything follows from one seed.
 
-#![allow(dead_code, reason = "each test uses its own part of the world")]
-
 pub(crate) mod app;
 pub(crate) mod program;
 pub(crate) mod store;
@@ -183,12 +181,6 @@ impl World {
         let events = vec![event];
         self.input(engine::Input::Events { token, events });
         token
-    }
-
-    /// Posts an input after a while.
-    pub(crate) fn post(&mut self, after_ms: i64, input: engine::Input) {
-        let at = self.now.plus_ms(after_ms);
-        self.put(at, Happens::Posted(Box::new(input)));
     }
 
     pub(crate) fn token(&mut self) -> Token {

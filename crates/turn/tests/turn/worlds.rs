@@ -1,12 +1,10 @@
 //! Many worlds: random programs, delays and crashes, and rules that no world may break. A world
 //! that breaks one is told by its seed: `DUNLIN_SEED=7 cargo test -p dunlin-turn --test worlds`.
 
-mod world;
-
+use crate::world::app::Sdk;
+use crate::world::{Delays, Dice, World, event, retries, seeded, spec};
 use dunlin_engine::{Answer, Options, RunStatus};
 use dunlin_types::NewEvent;
-use world::app::Sdk;
-use world::{Delays, Dice, World, event, retries, seeded, spec};
 
 const SEEDS: u64 = 200;
 
