@@ -1,6 +1,7 @@
 // The app that the SDK tests drive: one function per behaviour, named by it, with the SDK that is
 // installed in the working directory. It counts each step body that really runs, so that the tests
-// can tell "once" from "twice"; GET /counts gives the counts.
+// can tell "once" from "twice"; GET /counts gives the counts. From GET /refuse-syncs on it takes calls
+// and no syncs.
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -17,7 +18,8 @@ const client = new Inngest({
   ...(checkpointing === undefined ? {} : { checkpointing }),
 });
 
-const counts = { syncs: 0, runs: {}, tags: {}, failures: [] };
+let takesSyncs = true;
+const counts = { runs: {}, tags: {}, failures: [] };
 
 function ofRun(runId) {
   counts.runs[runId] ??= { calls: 0, usesApi: 0, steps: {} };
@@ -206,9 +208,8 @@ const functions = [
 ];
 
 /** Notes what a call was. */
-function note({ method, headers }, body) {
+function note({ headers }, body) {
   const runId = headers["x-run-id"];
-  if (method === "PUT") counts.syncs += 1;
   if (!runId) return;
   ofRun(runId).calls += 1;
   const call = JSON.parse(body.toString("utf8"));
@@ -225,6 +226,11 @@ const server = http.createServer(async (request, response) => {
   if (request.url === "/counts") {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(counts));
+    return;
+  }
+  if (request.url === "/refuse-syncs") takesSyncs = false;
+  if (request.url === "/refuse-syncs" || (request.method === "PUT" && !takesSyncs)) {
+    response.writeHead(request.method === "PUT" ? 503 : 200).end();
     return;
   }
   const chunks = [];

@@ -96,12 +96,6 @@ impl Counts {
         self.0["tags"][tag].as_u64().unwrap_or(0)
     }
 
-    /// How often the server asked the app to sync.
-    #[must_use]
-    pub fn syncs(&self) -> u64 {
-        self.0["syncs"].as_u64().unwrap_or(0)
-    }
-
     /// What the failure handler was told.
     #[must_use]
     pub fn failures(&self) -> &[Value] {
@@ -178,6 +172,11 @@ impl SdkApp {
         if let Some(process) = self.process.take() {
             process.kill().await;
         }
+    }
+
+    /// Has it refuse every later sync.
+    pub async fn refuse_syncs(&self) {
+        self.client().get("/refuse-syncs").await;
     }
 
     /// Its serve URL.
