@@ -22,14 +22,18 @@ use crate::server::{Life, last_words};
 /// How long all work may take after the last crash.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
+/// How long a server that lives may take to acknowledge.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
 /// Between two looks at what is there.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Senders start within this many milliseconds.
 const SENDING_MS: u64 = 120;
 
-/// Events of each function.
+/// Events of each function, and webhooks: each webhook passes the transformation once.
 const EVENTS_OF_EACH: usize = 3;
+const WEBHOOKS: usize = 6;
 
 const SECRET: &str = "whsec_Y3Jhc2gtd2Fsay1zZWNyZXQtMDEyMzQ1Njc4OQ==";
 
@@ -249,7 +253,12 @@ pub(crate) async fn play(lane: &Arc<Lane>, case: Case) -> Report {
 fn shipments(case: &Case) -> Vec<Shipment> {
     let mut shipments = Vec::new();
     for function in Function::ALL {
-        for n in 0..EVENTS_OF_EACH {
+        let count = if function == Function::Paid {
+            WEBHOOKS
+        } else {
+            EVENTS_OF_EACH
+        };
+        for n in 0..count {
             let id = format!("{}-{}-{}-{n}", case.point, case.seed, function.id());
             let data = match function {
                 Function::Paid => json!({
@@ -320,12 +329,18 @@ impl Play {
                 (Arc::clone(&self.lane), client.clone(), shipment.clone());
             sending.spawn(async move {
                 tokio::time::sleep(pause).await;
-                (at, lane.send(&client, &shipment).await)
+                let sending = lane.send(&client, &shipment);
+                (at, tokio::time::timeout(ANSWER_MAX, sending).await)
             });
         }
         while let Some(sent) = sending.join_next().await {
             let (at, answer) = sent.expect("a sender ends");
             let shipment = &mut self.shipments[at];
+            let answer = answer.unwrap_or_else(|_| {
+                let fault = format!("no answer for {} in {ANSWER_MAX:?}", shipment.id);
+                self.report.faults.push(fault);
+                None
+            });
             shipment.sent += 1;
             if let Some(id) = answer {
                 shipment.acknowledged = true;

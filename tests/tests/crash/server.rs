@@ -47,7 +47,9 @@ impl Life {
             .stdout(copy(&log))
             .stderr(log)
             .kill_on_drop(true);
-        command.env_remove("DUNLIN_CRASH");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DUNLIN_")) {
+            command.env_remove(name);
+        }
         if let Some(crash) = crash {
             command.env("DUNLIN_CRASH", crash);
         }
