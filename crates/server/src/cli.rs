@@ -306,10 +306,11 @@ pub(crate) fn run() -> ExitCode {
 }
 
 async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
+    // What the node logs of apps is told in full by `watch`.
     let quiet = match &cli.command {
-        Command::Start(_) => "info",
+        Command::Start(_) => "info,dunlin_node::apps=error",
         Command::Demo(_) => "off",
-        _ => "warn",
+        _ => "warn,dunlin_node::apps=error",
     };
     logging::start(cli.log.as_deref().unwrap_or(quiet))?;
     match cli.command {

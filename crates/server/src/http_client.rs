@@ -138,9 +138,13 @@ impl HttpClient {
             return Ok(reply.json);
         }
         let failure = Failure::new(Code::RequestRefused, format!("{url}: {}", reply.refusal()));
-        Err(match reply.status {
-            401 => failure.remedy("name the server's admin token: --admin-token"),
-            _ => failure,
+        let is = |code: Code| reply.code.as_deref() == Some(code.to_string().as_str());
+        Err(if is(Code::Unauthorized) {
+            failure.remedy("name the server's admin token: --admin-token")
+        } else if is(Code::SourceUnknown) {
+            failure.remedy("make the source first, or name another one: --source")
+        } else {
+            failure
         })
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<ExitCode> {
         "dunlin is up"
     );
     if settings.public_url.is_none() {
-        warn!("no public_url is set; links that are shown name the listen address");
+        info!("no public_url is set; links that are shown name the listen address");
     }
     let watching = tokio::spawn(watch::apps(serving.node(), |note| match note.is_bad() {
         true => warn!("{note}"),

@@ -1,5 +1,7 @@
 //! The real binary as a user types it: what it prints, where, and how it ends.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
