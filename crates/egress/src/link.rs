@@ -84,8 +84,14 @@ impl Link {
     /// Whether the next request can be sent: the server has neither closed nor said anything since.
     pub(crate) fn is_idle(&mut self) -> bool {
         // With a waker that does nothing: what hyper then notes down as its waker for requests
-        // would otherwise wake this very task when the request is handed over.
-        self.drive(&mut idle_context());
+        // would otherwise wake this very task when the request is handed over. Unconstrained: an
+        // app that restarted leaves hundreds of closed connections, and a task that has used its
+        // budget up on them would take the next one for open.
+        let mut look = pin!(unconstrained(poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })));
+        let _ = look.as_mut().poll(&mut idle_context());
         !self.closed && self.sender.is_ready()
     }
 

@@ -237,6 +237,50 @@ async fn an_idle_connection_that_the_server_closed_is_replaced_unnoticed() {
     }
 }
 
+/// An app with many calls in flight restarts: looking through its dead connections must not use up
+/// the task's budget and take one of them for open.
+#[tokio::test]
+async fn hundreds_of_connections_that_a_restart_closed_are_replaced_unnoticed() {
+    const CALLS: usize = 400;
+    let (ready, mut readied) = mpsc::channel(CALLS);
+    let restart = Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = Arc::clone(&restart);
+    let server = serve(move |mut tcp, number| {
+        let (ready, gate) = (ready.clone(), Arc::clone(&gate));
+        async move {
+            read_request(&mut tcp).await?;
+            if number < CALLS {
+                ready.send(()).await.unwrap();
+                gate.acquire().await.unwrap().forget();
+            }
+            tcp.write_all(&with_body(b"hello")).await?;
+            if number < CALLS {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let client = client();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..CALLS {
+        let (client, request) = (client.clone(), post(&server.url("/"), &open()));
+        calls.spawn(async move { client.send(request).await.unwrap() });
+    }
+    for _ in 0..CALLS {
+        readied.recv().await.unwrap();
+    }
+    restart.add_permits(CALLS);
+    assert_eq!(calls.join_all().await.len(), CALLS);
+    restart.add_permits(CALLS);
+    // The ends have arrived once a listener that was asked after them has answered.
+    let probe = Client::new(ClientOptions::default());
+    for _ in 0..3 {
+        probe.send(post(&server.url("/"), &open())).await.unwrap();
+    }
+    client.send(post(&server.url("/"), &open())).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_request_that_may_have_been_seen_is_not_sent_again() {
     let server = serve(|mut tcp, number| async move {
