@@ -165,29 +165,34 @@ fn measure(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> 
         );
     }
     if wanted("latency") {
-        let args = [
-            "--steps",
-            "1",
-            "--rate",
-            "50",
-            "--events",
-            "1500",
-            "--connections",
-            "8",
-        ];
-        let seen = against(options, binary, false, &args)?;
-        let start = seen.get("start_ms").context("no start_ms")?;
-        note(
-            "latency at 50/s, event to first call p50, ms",
-            "<= 2",
-            number(start, "p50")?,
-        );
-        note(
-            "latency at 50/s, event to first call p99, ms",
-            "<= 10",
-            number(start, "p99")?,
-        );
+        latency(options, binary, note)?;
     }
+    Ok(())
+}
+
+fn latency(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> {
+    let args = [
+        "--steps",
+        "1",
+        "--rate",
+        "50",
+        "--events",
+        "1500",
+        "--connections",
+        "8",
+    ];
+    let seen = against(options, binary, false, &args)?;
+    let start = seen.get("start_ms").context("no start_ms")?;
+    note(
+        "latency at 50/s, event to first call p50, ms",
+        "<= 2",
+        number(start, "p50")?,
+    );
+    note(
+        "latency at 50/s, event to first call p99, ms",
+        "<= 10",
+        number(start, "p99")?,
+    );
     Ok(())
 }
 

@@ -23,7 +23,10 @@ pub(crate) struct Waiter {
 
 /// A letter to the deciding thread.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved a few times; a box would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved a few times; a box would cost more"
+)]
 pub(crate) enum Letter {
     /// An input that nobody waits for.
     Input(Input),
