@@ -10,7 +10,7 @@ use crate::effect::{Answer, Effect};
 use crate::fold::Fold;
 use crate::input::Input;
 use crate::ledger::Ledger;
-use crate::ledgers::Ledgers;
+use crate::ledgers::{Ledgers, Rest};
 use crate::live::Live;
 use crate::schedule::Schedule;
 use crate::step::StepRow;
@@ -288,7 +288,8 @@ impl Engine {
         }
         self.dispatch_ready(&mut work);
         if let Some(run) = run {
-            self.rest(run, commit);
+            let now = work.now();
+            self.rest(run, commit, now);
         }
         work.out
     }
@@ -303,16 +304,29 @@ impl Engine {
     }
 
     /// Marks the run's ledger as part of `commit`, and as droppable where nothing is going on.
-    fn rest(&mut self, run: Seq, commit: u64) {
+    pub(crate) fn rest(&mut self, run: Seq, commit: u64, now: Timestamp) {
         let Some(live) = self.live.get(&run) else {
             return;
         };
-        self.ledgers.rest(run, commit, live.is_resting());
+        let soon = now.plus_ms(limits::LEDGER_KEPT_AHEAD_MS);
+        let rest = if live.parked_until().is_some_and(|due| due > soon) {
+            Rest::Far
+        } else if live.is_resting() {
+            Rest::Near
+        } else {
+            Rest::Busy
+        };
+        self.ledgers.rest(run, commit, rest);
     }
 
     /// Tells that `commit` and all before it are durable; ledgers beyond the budget may go.
     pub fn committed(&mut self, commit: u64) {
         let live = &self.live;
+        let far = |run| {
+            live.get(&run)
+                .is_none_or(|one| one.parked_until().is_some())
+        };
+        self.ledgers.let_go(commit, far);
         let idle = |run| live.get(&run).is_none_or(crate::live::Live::is_resting);
         self.ledgers
             .evict(self.options.ledger_cache_bytes_max, commit, idle);

@@ -174,8 +174,23 @@ impl Ledger {
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let events: usize = self.events.iter().map(|e| e.weight_bytes()).sum();
-        512 + events + self.state.bytes + 160 * (self.state.stack.len() + self.open.len())
+        let state = &self.state;
+        size_of::<Self>()
+            + size_of::<RunState>()
+            + events
+            + state.bytes
+            + state.stack.capacity() * size_of::<StepId>()
+            + nodes_bytes::<StepId, Memo>(state.memos.len())
+            + nodes_bytes::<StepId, OpenStep>(self.open.len())
+            + nodes_bytes::<StepId, ()>(self.pending.len())
+            + nodes_bytes::<Seq, StepId>(self.causes.len())
     }
+}
+
+/// What a B-tree of that many entries takes: its nodes have room for 11 and are half full, and
+/// the first entry makes a whole one.
+const fn nodes_bytes<K, V>(len: usize) -> usize {
+    len.div_ceil(6) * (16 + 11 * (size_of::<K>() + size_of::<V>()))
 }
 
 #[cfg(test)]
@@ -186,5 +201,11 @@ mod tests {
     fn an_empty_ledger_weighs_little() {
         let ledger = Ledger::new(Timestamp::from_ms(1), Arc::from([]));
         assert!(ledger.weight_bytes() < 1024);
+    }
+
+    #[test]
+    fn one_open_step_weighs_a_whole_node() {
+        assert!(nodes_bytes::<StepId, OpenStep>(1) > 11 * size_of::<OpenStep>());
+        assert_eq!(nodes_bytes::<StepId, OpenStep>(0), 0);
     }
 }

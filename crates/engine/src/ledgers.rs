@@ -20,6 +20,19 @@ pub(crate) struct Ledgers {
     bytes: usize,
     /// Runs whose ledger may go when room is needed, longest parked first.
     parked: VecDeque<Seq>,
+    /// Runs whose ledger goes as soon as it is durable: nobody will ask for it soon.
+    leaving: VecDeque<Seq>,
+}
+
+/// How soon a run's ledger will be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Something of it is in flight.
+    Busy,
+    /// Soon, or nobody knows.
+    Near,
+    /// Not for a long while.
+    Far,
 }
 
 impl Ledgers {
@@ -51,7 +64,7 @@ impl Ledgers {
     }
 
     /// Notes the commit of the newest row, weighs again, and queues a parked run for dropping.
-    pub(crate) fn rest(&mut self, run: Seq, commit: u64, parked: bool) {
+    pub(crate) fn rest(&mut self, run: Seq, commit: u64, rest: Rest) {
         let Some(kept) = self.kept.get_mut(&run) else {
             return;
         };
@@ -59,9 +72,29 @@ impl Ledgers {
         let weight = kept.ledger.weight_bytes();
         self.bytes = self.bytes - kept.weight + weight;
         kept.weight = weight;
-        if parked && !kept.queued {
+        if rest == Rest::Far {
+            self.leaving.push_back(run);
+        } else if rest == Rest::Near && !kept.queued {
             kept.queued = true;
             self.parked.push_back(run);
+        }
+    }
+
+    /// Drops what is durable of those that nobody will ask for soon. `far` tells whether that is
+    /// still so.
+    pub(crate) fn let_go(&mut self, committed: u64, far: impl Fn(Seq) -> bool) {
+        for _ in 0..self.leaving.len() {
+            let Some(run) = self.leaving.pop_front() else {
+                return;
+            };
+            match self.kept.get(&run) {
+                Some(kept) if far(run) && kept.ledger.dirty > committed => {
+                    self.leaving.push_back(run);
+                }
+                Some(_) if far(run) => drop(self.remove(run)),
+                // It was woken; it will rest again, and be queued again then.
+                _ => {}
+            }
         }
     }
 

@@ -195,6 +195,14 @@ impl Live {
         self.items.iter().all(rests)
     }
 
+    /// When the first of its items is due; none if one of them is already on its way.
+    #[must_use]
+    pub fn parked_until(&self) -> Option<Timestamp> {
+        let parked = |item: &Item| item.state == ItemState::Parked;
+        let due = self.items.iter().map(|item| item.due).min();
+        due.filter(|_| self.items.iter().all(parked))
+    }
+
     /// Takes in a row, in order. The items it opens are parked.
     pub fn apply(&mut self, mark: &StepMark) {
         self.last = mark.seq;

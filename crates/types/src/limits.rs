@@ -185,6 +185,9 @@ pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const TIMERS_PER_TURN_MAX: usize = 256;
 /// Ledgers (state of runs) kept in memory, in bytes.
 pub const LEDGER_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A run that does nothing for longer than this leaves its ledger to the store meanwhile, whatever
+/// room there is: a million that sleep for days must not fill the memory of those at work.
+pub const LEDGER_KEPT_AHEAD_MS: i64 = 60 * 1000;
 /// Functions that one event starts within its own commit; the rest follow in slices.
 pub const FAN_OUT_PER_COMMIT_MAX: usize = 64;
 

@@ -138,6 +138,6 @@ impl Engine {
         work.write(Write::Run(row));
         self.fold.appended();
         self.place(created, seq, seq);
-        self.ledgers.rest(seq, work.cx.commit, true);
+        self.rest(seq, work.cx.commit, created);
     }
 }
