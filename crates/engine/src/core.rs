@@ -1,6 +1,6 @@
 //! The engine's state and its face: what an input needs, what it leads to, when to wake.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_types::{DedupeKey, Event, Seq, Timestamp, limits};
@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::ledger::Ledger;
 use crate::ledgers::{Ledgers, Rest};
 use crate::live::Live;
+use crate::packed::Packed;
 use crate::schedule::Schedule;
 use crate::step::StepRow;
 use crate::write::{RunRow, Write};
@@ -111,10 +112,10 @@ pub struct Outcome {
 pub struct Engine {
     pub(crate) options: Options,
     pub(crate) catalog: Catalog,
-    pub(crate) live: BTreeMap<Seq, Live>,
+    pub(crate) live: Packed<Seq, Live>,
     pub(crate) ledgers: Ledgers,
     /// Every parked item, by its instant: (due, run, item).
-    pub(crate) timers: BTreeSet<(Timestamp, Seq, Seq)>,
+    pub(crate) timers: Packed<(Timestamp, Seq, Seq), ()>,
     pub(crate) schedule: Schedule,
     pub(crate) fold: Fold,
 }
@@ -157,9 +158,9 @@ impl Engine {
         Self {
             options,
             catalog: Catalog::default(),
-            live: BTreeMap::new(),
+            live: Packed::default(),
             ledgers: Ledgers::default(),
-            timers: BTreeSet::new(),
+            timers: Packed::default(),
             schedule: Schedule::default(),
             fold: Fold::default(),
         }
@@ -342,13 +343,10 @@ impl Engine {
     pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
         let mut due = Vec::new();
         while due.len() < max {
-            match self.timers.first() {
-                Some((at, run, item)) if *at <= now => {
-                    due.push(Input::Due {
-                        run: *run,
-                        item: *item,
-                    });
-                    self.timers.pop_first();
+            match self.timers.first().copied() {
+                Some((at, run, item)) if at <= now => {
+                    due.push(Input::Due { run, item });
+                    self.timers.remove(&(at, run, item));
                 }
                 _ => break,
             }

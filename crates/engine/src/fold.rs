@@ -38,8 +38,12 @@ impl Engine {
         };
         let mut writes = Vec::new();
         let mut reached = None;
+        let older = self
+            .live
+            .iter_mut_from(from)
+            .take_while(|(run, _)| **run < target);
         // A look is cheap beside a row, so a slice looks at more runs than it pictures.
-        for (looks, (run, live)) in self.live.range_mut(from..target).enumerate() {
+        for (looks, (run, live)) in older.enumerate() {
             if writes.len() >= max || looks >= 64 * max {
                 reached = Some(*run);
                 break;

@@ -15,7 +15,7 @@ impl Engine {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut out = String::new();
-        for (run, live) in &self.live {
+        for (run, live) in self.live.iter() {
             let _ = write!(out, "{run} f{} last {}:", live.function, live.last);
             for item in live.items.iter() {
                 let recovered = item.redispatches & RECOVERED != 0;
@@ -55,7 +55,7 @@ impl Engine {
         awaited: &dyn Fn(Seq) -> bool,
     ) -> Vec<String> {
         let mut faults = Vec::new();
-        for (run, live) in &self.live {
+        for (run, live) in self.live.iter() {
             if live.items.is_empty() {
                 faults.push(format!("run {run} has no item"));
             }
@@ -76,7 +76,7 @@ impl Engine {
                 faults.push(format!("step {id} of run {run} is pending and not open"));
             }
         }
-        for (due, run, key) in &self.timers {
+        for ((due, run, key), ()) in self.timers.iter() {
             let item = self.live.get(run).and_then(|live| live.items.get(*key));
             if item.is_none_or(|i| i.state != ItemState::Parked || i.due != *due) {
                 faults.push(format!("a timer of nothing: item {key} of run {run}"));
@@ -95,7 +95,7 @@ impl Engine {
     ) {
         for item in live.items.iter() {
             let moves = match item.state {
-                ItemState::Parked => self.timers.contains(&(item.due, run, item.key)),
+                ItemState::Parked => self.timers.contains_key(&(item.due, run, item.key)),
                 ItemState::Ready => self.schedule.holds(run, item.key),
                 ItemState::Fetching => false,
                 ItemState::Calling => called(run, item.key),

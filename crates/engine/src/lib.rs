@@ -17,6 +17,7 @@ mod ledger;
 mod ledgers;
 pub mod live;
 mod opcode;
+mod packed;
 mod recover;
 mod run;
 mod schedule;

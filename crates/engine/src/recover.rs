@@ -40,7 +40,9 @@ impl Engine {
 
     /// Takes a live run of the tail; one that has an image is known already.
     pub fn restore_run(&mut self, row: &RunRow) {
-        self.live.entry(row.seq).or_insert_with(|| Live::start(row));
+        if !self.live.contains_key(&row.seq) {
+            self.live.insert(row.seq, Live::start(row));
+        }
         self.fold.appended();
     }
 
@@ -60,7 +62,7 @@ impl Engine {
         self.catalog.index();
         let delayed = now.plus_ms(limits::REDISPATCH_DELAY_MS);
         let mut parked: Vec<(Seq, Seq)> = Vec::new();
-        for (run, live) in &mut self.live {
+        for (run, live) in self.live.iter_mut_from(Seq(0)) {
             let keys: Vec<Seq> = live.items.iter().map(|item| item.key).collect();
             for key in keys {
                 let Some(item) = live.items.get_mut(key) else {

@@ -67,7 +67,7 @@ impl Engine {
         if let Some(item) = items.and_then(|items| items.get_mut(key)) {
             item.state = ItemState::Parked;
             item.due = now.plus_ms(limits::REDISPATCH_DELAY_MS);
-            self.timers.insert((item.due, run, key));
+            self.timers.insert((item.due, run, key), ());
         }
     }
 
@@ -84,7 +84,7 @@ impl Engine {
             return;
         }
         if item.kind == ItemKind::Timer || item.due > now {
-            self.timers.insert((item.due, run, key));
+            self.timers.insert((item.due, run, key), ());
         } else {
             item.state = ItemState::Ready;
             self.schedule.push(self.catalog.app_of(function), run, key);

@@ -21,7 +21,7 @@ impl Engine {
         }
         if item.due > work.now() {
             let due = item.due;
-            self.timers.insert((due, run, key));
+            self.timers.insert((due, run, key), ());
         } else if item.kind == ItemKind::Timer {
             let due = item.due;
             self.wake(work, run, key, due);
