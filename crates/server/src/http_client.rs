@@ -67,7 +67,7 @@ impl Reply {
         };
         let words = field("detail")
             .or_else(|| field("error"))
-            .unwrap_or_else(|| self.text.clone());
+            .unwrap_or_else(|| self.text.trim().to_owned());
         let code = self
             .code
             .as_ref()
