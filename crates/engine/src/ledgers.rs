@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dunlin_types::Seq;
 
 use crate::ledger::Ledger;
+use crate::schedule::give_room_back;
 
 #[derive(Debug)]
 struct Kept {
@@ -96,6 +97,7 @@ impl Ledgers {
                 _ => {}
             }
         }
+        give_room_back(&mut self.leaving);
     }
 
     /// Drops what is parked and committed until at most `bytes_max` are held.
@@ -120,6 +122,7 @@ impl Ledgers {
         // Runs that ended leave their entries behind; they must not pile up.
         if self.parked.len() > 1024 && self.parked.len() > 4 * self.kept.len() {
             self.parked.retain(|run| self.kept.contains_key(run));
+            give_room_back(&mut self.parked);
         }
     }
 }

@@ -59,6 +59,7 @@ impl Schedule {
         self.next = app + 1;
         let queue = self.app(app);
         let (run, item) = queue.ready.pop_front()?;
+        give_room_back(&mut queue.ready);
         queue.in_flight += 1;
         self.in_flight += 1;
         self.refresh(app);
@@ -96,6 +97,13 @@ impl Schedule {
             return self.in_flight;
         }
         self.in_flight + self.apps.iter().map(|app| app.ready.len()).sum::<usize>()
+    }
+}
+
+/// Halves what a queue holds once most of it is empty: one burst must not cost memory for ever.
+pub(crate) fn give_room_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > 1024 && queue.len() < queue.capacity() / 8 {
+        queue.shrink_to(queue.capacity() / 2);
     }
 }
 

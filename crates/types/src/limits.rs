@@ -184,7 +184,7 @@ pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Timers that one turn takes up.
 pub const TIMERS_PER_TURN_MAX: usize = 256;
 /// Ledgers (state of runs) kept in memory, in bytes.
-pub const LEDGER_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const LEDGER_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A run that does nothing for longer than this leaves its ledger to the store meanwhile, whatever
 /// room there is: a million that sleep for days must not fill the memory of those at work.
 pub const LEDGER_KEPT_AHEAD_MS: i64 = 60 * 1000;
@@ -272,7 +272,7 @@ pub const STORE_WAL_CHECKPOINT_PAGES: usize = 4096;
 /// Bytes of the log file that are kept when the log starts over.
 pub const STORE_WAL_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Page cache of the store's writer, in KiB.
-pub const STORE_WRITER_CACHE_KIB: usize = 64 * 1024;
+pub const STORE_WRITER_CACHE_KIB: usize = 16 * 1024;
 /// Page cache of each of the store's readers, in KiB.
 pub const STORE_READER_CACHE_KIB: usize = 8 * 1024;
 /// Names of events and event types that the store's writer remembers the numbers of.
