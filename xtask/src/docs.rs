@@ -1,75 +1,67 @@
 //! Generated pages. `tidy` compares them with what the code says, so they cannot go stale.
 
+mod errors;
+mod limits;
+mod routes;
+mod words;
+
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use dunlin_types::Code;
 
-/// The index of the error pages.
-pub(crate) const ERROR_INDEX: &str = "docs/errors/README.md";
+use crate::tree::Tree;
 
-/// What each group of a hundred codes is about.
-const GROUPS: [(u16, &str); 8] = [
-    (1, "Requests that were refused"),
-    (2, "Inbound webhooks and sources"),
-    (3, "Events"),
-    (4, "Apps and functions"),
-    (5, "Calls and runs"),
-    (6, "Endpoints, deliveries, transformations"),
-    (7, "The store"),
-    (8, "Start-up and command line"),
+/// A page that is generated.
+pub(crate) struct Page {
+    /// Where it lies.
+    pub(crate) path: &'static str,
+    text: fn(&Tree) -> anyhow::Result<String>,
+}
+
+/// Every generated page.
+pub(crate) const PAGES: [Page; 3] = [
+    Page {
+        path: "docs/errors/README.md",
+        text: |_| Ok(errors::index(Code::ALL)),
+    },
+    Page {
+        path: "docs/reference/limits.md",
+        text: |tree| limits::page(source(tree, limits::SOURCE)?),
+    },
+    Page {
+        path: "docs/reference/routes.md",
+        text: |tree| {
+            let table = source(tree, routes::SOURCE)?;
+            routes::page(table, &limits::values(source(tree, limits::SOURCE)?)?)
+        },
+    },
 ];
+
+impl Page {
+    /// What the page says, going by the code.
+    ///
+    /// # Errors
+    /// When the code it is drawn from is not written as the generator reads it.
+    pub(crate) fn text(&self, tree: &Tree) -> anyhow::Result<String> {
+        (self.text)(tree)
+    }
+}
+
+fn source<'a>(tree: &'a Tree, path: &str) -> anyhow::Result<&'a str> {
+    let text = tree.texts.get(path).map(String::as_str);
+    text.with_context(|| format!("there is no {path}"))
+}
 
 /// Writes every generated page.
 pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
-    let path = root.join(ERROR_INDEX);
-    fs::write(&path, error_index(Code::ALL))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    crate::say(&format!("wrote {ERROR_INDEX}"));
+    let tree = Tree::read(root)?;
+    for page in &PAGES {
+        let text = page.text(&tree).context(page.path)?;
+        let path = root.join(page.path);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        crate::say(&format!("wrote {}", page.path));
+    }
     Ok(())
-}
-
-/// The text of [`ERROR_INDEX`] for these codes.
-pub(crate) fn error_index(codes: &[Code]) -> String {
-    let mut text = String::from(
-        "# Error codes\n\n\
-         Every error of Dunlin has a stable code. Answers carry it in the header `x-dunlin-error`\n\
-         and, where the body is a JSON object, in the field `error_code`; the command line and the\n\
-         log print it before the message. Each code has a page with its causes and what to do.\n\n\
-         This index is generated: `cargo run -p xtask -- docs`.\n",
-    );
-    for (hundred, title) in GROUPS {
-        let mut rows = codes
-            .iter()
-            .filter(|code| code.number() / 100 == hundred)
-            .peekable();
-        if rows.peek().is_none() {
-            continue;
-        }
-        text.push_str(&format!(
-            "\n## {hundred:02}xx: {title}\n\n| code | meaning |\n|---|---|\n"
-        ));
-        for code in rows {
-            text.push_str(&format!("| [{code}]({code}.md) | {} |\n", code.title()));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_its_row() {
-        let index = error_index(Code::ALL);
-        for code in Code::ALL {
-            let row = format!("| [{code}]({code}.md) | {} |", code.title());
-            assert!(
-                index.contains(&row),
-                "no row for {code}: its hundred needs a group"
-            );
-        }
-    }
 }
