@@ -110,7 +110,11 @@ fn tell(term: Term, event_type: &str, args: &TriggerArgs, webhook: &Webhook, rep
             "the server had this webhook already, so nothing new happens",
         );
     }
-    let server = args.server.trim_end_matches('/');
+    // With `--to`, the server that answered is the one before the path of that URL.
+    let server = match &args.to {
+        Some(url) => url.split("/in/").next().unwrap_or(url),
+        None => args.server.trim_end_matches('/'),
+    };
     term.pair(
         "explain",
         format_args!("{server}/api/events/{message}/explain"),

@@ -70,8 +70,6 @@ pub const DELIVERY_RETRY_AFTER_MS_MAX: i64 = 60 * 60 * 1000;
 pub const CARD_EVENTS_HELD_MAX: usize = 64;
 /// Response of a receiver that is kept.
 pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
-/// Response of a receiver that is read at all.
-pub const DELIVERY_RESPONSE_READ_BYTES_MAX: usize = 64 * 1024;
 /// Body of an outgoing delivery.
 pub const DELIVERY_BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -130,7 +128,7 @@ pub const FOREIGN_BODY_SHOWN_BYTES_MAX: usize = 8192;
 pub const STEPS_PER_RUN_MAX: usize = 1000;
 /// State of one run (SDK protocol).
 pub const RUN_STATE_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Retries of a function that names none (the reference server; decisions.md 12).
+/// Retries of a function that names none (as the reference server).
 pub const RETRIES_DEFAULT: u8 = 4;
 /// Most retries a function may ask for (SDK protocol).
 pub const RETRIES_MAX: u8 = 20;
@@ -188,8 +186,6 @@ pub const LEDGER_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A run that does nothing for longer than this leaves its ledger to the store meanwhile, whatever
 /// room there is: a million that sleep for days must not fill the memory of those at work.
 pub const LEDGER_KEPT_AHEAD_MS: i64 = 60 * 1000;
-/// Functions that one event starts within its own commit; the rest follow in slices.
-pub const FAN_OUT_PER_COMMIT_MAX: usize = 64;
 
 /// Items of one page of a list (management API: 250).
 pub const PAGE_ITEMS_MAX: usize = 250;
@@ -227,8 +223,6 @@ pub const PAGE_ITEMS_DEFAULT: usize = 50;
 
 /// Text of a URL that is called.
 pub const URL_BYTES_MAX: usize = 8192;
-/// Header lines of one response; hyper refuses more than this by default.
-pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// Head of one response, and what is buffered of its body unread.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Value of a header that a user set for an endpoint (Svix).
