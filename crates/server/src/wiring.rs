@@ -45,12 +45,8 @@ pub(crate) async fn serve(settings: &Settings, mode: Mode) -> Result<Serving, Fa
         discover: mode == Mode::Dev && settings.discover,
         poll_interval: settings.poll_interval,
     };
-    Ok(Serving::begin(
-        running,
-        listener,
-        api_options(settings, mode, address),
-        discovery,
-    ))
+    let options = api_options(settings, mode, address);
+    Serving::begin(running, listener, options, discovery)
 }
 
 async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {

@@ -257,8 +257,15 @@ fn the_development_server_shows_its_way_in_but_no_secret_to_a_file() {
     );
     assert!(!server.said.contains("whsec_"), "{}", server.said);
     assert_eq!(server.terminate(), Some(0));
-    let mut again = Server::dev(folder.path());
-    assert_eq!(again.terminate(), Some(0));
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+    let folder = folder();
+    for _ in 0..6 {
+        let mut server = Server::dev(folder.path());
+        assert_eq!(server.terminate(), Some(0));
+    }
 }
 
 #[test]
