@@ -112,8 +112,9 @@ pub const CALL_TIMEOUT_MS_DEFAULT: u64 = 2 * 60 * 60 * 1000;
 pub const CALL_RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// State above which a call carries none of it and sets `use_api` (SDK protocol: 4 MiB − 1 KiB).
 pub const CALL_INLINE_STATE_BYTES_MAX: usize = 4 * 1024 * 1024 - 1024;
-/// Calls in flight at one app, so that one that hangs leaves room for the others.
-pub const CALLS_IN_FLIGHT_PER_APP_MAX: usize = 512;
+/// Calls in flight at one app, so that one that hangs leaves room for the others, and so that runs
+/// under way leave room for the acknowledgement of new events.
+pub const CALLS_IN_FLIGHT_PER_APP_MAX: usize = 256;
 /// Calls in flight.
 pub const CALLS_IN_FLIGHT_MAX: usize = 4096;
 /// Ops in one response (SDK protocol).
