@@ -100,6 +100,9 @@ codes! {
     RunEnded = 521, "the run has ended";
     CallAddressBlocked = 522, "the app's address is not allowed";
     CallAborted = 523, "the connection ended before the response did";
+    ScheduleBad = 524, "the cron schedule is not valid";
+    StepInputTooLarge = 525, "a step's input is over the size limit";
+    OutboundFailed = 526, "a request made for a step failed";
 
     // 06xx: endpoints, deliveries, transformations.
     EndpointUrlBad = 600, "the endpoint URL is not valid";

@@ -9,6 +9,7 @@ mod dedupe;
 mod event;
 mod id;
 pub mod limits;
+mod outbound;
 mod payload;
 mod secret;
 mod step_id;
@@ -20,6 +21,7 @@ pub use event::{Event, EventOrigin, EventParts, Lifecycle, NewEvent};
 pub use id::{
     APP_NAMESPACE, BadId, Ksuid, KsuidKind, Seq, Token, Ulid, app_uuid, function_uuid, ulid_for,
 };
+pub use outbound::OutboundRequest;
 pub use payload::Payload;
 pub use secret::Secret;
 pub use step_id::StepId;

@@ -121,6 +121,16 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 4096;
 pub const OPS_PER_RESPONSE_MAX: usize = 1000;
 /// Data or error of one op (SDK protocol).
 pub const STEP_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Input of one op, and the body of a request it asks for (SDK protocol).
+pub const STEP_INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Headers of one request that an op asks for; browsers and providers stay far below.
+pub const OUTBOUND_HEADERS_MAX: usize = 128;
+/// Names and values of those together, as much as servers commonly take.
+pub const OUTBOUND_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Name of a signal, or id of an invoked or deferred function: kept in memory while it is waited for.
+pub const TARGET_NAME_BYTES_MAX: usize = 1024;
+/// Wait of an op that names no timeout: a year (SDK protocol).
+pub const WAIT_MS_DEFAULT: i64 = 365 * 24 * 60 * 60 * 1000;
 /// A text within an app's error, such as its message or its stack.
 pub const ERROR_TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Body of an error response that no SDK made, as far as it is shown (SDK protocol).
@@ -154,6 +164,10 @@ pub const FUNCTIONS_PER_APP_MAX: usize = 1000;
 pub const TRIGGERS_PER_FUNCTION_MAX: usize = 10;
 /// Event name of a trigger, in characters (SDK protocol).
 pub const TRIGGER_EVENT_CHARS_MAX: usize = 255;
+/// Least jitter of a cron trigger (SDK protocol).
+pub const CRON_JITTER_MS_MIN: i64 = 1_000;
+/// Greatest jitter of a cron trigger (SDK protocol).
+pub const CRON_JITTER_MS_MAX: i64 = 5 * 60 * 1000;
 /// `cancelOn` rules of one function (SDK protocol).
 pub const CANCELS_PER_FUNCTION_MAX: usize = 5;
 /// Concurrency rules of one function (SDK protocol).
@@ -164,6 +178,8 @@ pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const MANAGEMENT_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Body of a checkpoint: a response's worth of ops.
 pub const CHECKPOINT_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Body of a signal: one step's output and the name.
+pub const SIGNAL_BODY_BYTES_MAX: usize = STEP_OUTPUT_BYTES_MAX + 64 * 1024;
 
 /// Text of an expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
@@ -171,6 +187,11 @@ pub const EXPRESSION_BYTES_MAX: usize = 4096;
 pub const EXPRESSION_EVALUATION_STEPS_MAX: u32 = 100_000;
 /// Nesting of an expression.
 pub const EXPRESSION_DEPTH_LEVELS_MAX: usize = 64;
+
+/// Text of a cron schedule, with its zone (SDK protocol).
+pub const CRON_TEXT_CHARS_MAX: usize = 255;
+/// How far a cron schedule is searched for its next time: 29 February can be eight years away.
+pub const CRON_SEARCH_DAYS_MAX: i64 = 9 * 366;
 
 /// Requests that wait for their commit; more are answered 503.
 pub const INTAKE_WAITING_MAX: usize = 8192;
