@@ -5,11 +5,12 @@ use crate::tree::Tree;
 use crate::tree::metadata::Package;
 
 /// A crate and the crates of the workspace it may name, in any dependency table.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("types", &[]),
     ("expr", &["types"]),
+    ("cron", &["types"]),
     ("wire", &["types"]),
-    ("engine", &["types", "expr"]),
+    ("engine", &["types", "expr", "cron"]),
     ("delivery", &["types", "expr"]),
     ("turn", &["engine", "delivery", "types"]),
     ("store", &["types", "engine", "delivery"]),
@@ -35,6 +36,7 @@ const EDGES: [(&str, &[&str]); 15] = [
 const ALL: &[&str] = &[
     "types",
     "expr",
+    "cron",
     "wire",
     "engine",
     "delivery",

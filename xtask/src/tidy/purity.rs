@@ -7,7 +7,7 @@ use crate::tree::metadata::Package;
 use crate::tree::source::{Source, body_after, words};
 
 /// A pure crate and what it may depend on outside tests.
-const PURE: [(&str, &[&str]); 4] = [
+const PURE: [(&str, &[&str]); 5] = [
     (
         "expr",
         &[
@@ -20,9 +20,16 @@ const PURE: [(&str, &[&str]); 4] = [
             "thiserror",
         ],
     ),
+    ("cron", &["dunlin-types", "jiff"]),
     (
         "engine",
-        &["dunlin-types", "dunlin-expr", "bytes", "thiserror"],
+        &[
+            "dunlin-types",
+            "dunlin-expr",
+            "dunlin-cron",
+            "bytes",
+            "thiserror",
+        ],
     ),
     (
         "delivery",
