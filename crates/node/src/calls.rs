@@ -201,6 +201,7 @@ fn body(shared: &Shared, call: &Call, run_id: &str, job_id: &str, request_id: &s
         event: events.first().map_or(b"{}".as_slice(), |event| event),
         events: &events,
         steps: &steps,
+        defers: &[],
         stack: &state.stack,
         stack_current: stack_current(call),
         fn_id: &call.function_id,

@@ -59,11 +59,20 @@ fn kind_of(kind: OpKind, now: Timestamp) -> engine::OpKind {
         OpKind::Sleep(spec) => sleep(spec),
         OpKind::RunComplete(output) => engine::OpKind::RunComplete(output),
         OpKind::DiscoveryRequest => engine::OpKind::DiscoveryRequest,
-        OpKind::NotBuilt { op } => {
-            let why = format!("this version of the server does not support the operation {op} yet");
-            engine::OpKind::Refused(Code::OpNotBuilt, why)
-        }
+        OpKind::WaitForEvent { .. } => not_built("WaitForEvent"),
+        OpKind::Invoke { .. } => not_built("InvokeFunction"),
+        OpKind::WaitForSignal { .. } => not_built("WaitForSignal"),
+        OpKind::Gateway(request) if request.ai => not_built("AIGateway"),
+        OpKind::Gateway(_) => not_built("Gateway"),
+        OpKind::SyncRunComplete(_) => not_built("SyncRunComplete"),
+        OpKind::DeferAdd { .. } => not_built("DeferAdd"),
+        OpKind::DeferAbort { .. } => not_built("DeferAbort"),
     }
+}
+
+fn not_built(op: &str) -> engine::OpKind {
+    let why = format!("this version of the server does not support the operation {op} yet");
+    engine::OpKind::Refused(Code::OpNotBuilt, why)
 }
 
 fn sleep(spec: SleepSpec) -> engine::OpKind {

@@ -123,6 +123,8 @@ pub const OPS_PER_RESPONSE_MAX: usize = 1000;
 pub const STEP_OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Input of one op, and the body of a request it asks for (SDK protocol).
 pub const STEP_INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What an SDK tells of a step beside its result; more is not kept.
+pub const OP_METADATA_BYTES_MAX: usize = 64 * 1024;
 /// Headers of one request that an op asks for; browsers and providers stay far below.
 pub const OUTBOUND_HEADERS_MAX: usize = 128;
 /// Names and values of those together, as much as servers commonly take.

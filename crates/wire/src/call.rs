@@ -6,7 +6,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use dunlin_types::{Payload, StepId};
 
-use crate::json;
+use crate::{json, percent};
 
 /// How a step's stored value goes into a call (SDK protocol, memo shapes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum MemoKind {
     Data,
     /// `{"error": value}`
     Error,
+    /// `{"input": value}`: arguments for a step that has no result yet.
+    Input,
     /// The value as it is.
     Raw,
     /// `null`, whatever the value.
@@ -41,6 +43,8 @@ pub struct CallBody<'a> {
     pub events: &'a [Bytes],
     /// The finished steps, in any order; left out with `use_api`.
     pub steps: &'a [Memo<'a>],
+    /// The deferred functions, and whether each may still be taken back.
+    pub defers: &'a [(StepId, bool)],
     /// The ids of finished steps in the order they finished.
     pub stack: &'a [StepId],
     /// How far the stack had come when this call's cause happened.
@@ -83,7 +87,9 @@ impl CallBody<'_> {
         let mut out = Vec::with_capacity(self.bytes_about());
         out.extend_from_slice(b"{\"ctx\":");
         self.push_ctx(&mut out);
-        out.extend_from_slice(b",\"defers\":{},\"event\":");
+        out.extend_from_slice(b",\"defers\":{");
+        self.push_defers(&mut out);
+        out.extend_from_slice(b"},\"event\":");
         out.extend_from_slice(self.event);
         out.extend_from_slice(b",\"events\":[");
         if !self.use_api {
@@ -106,6 +112,7 @@ impl CallBody<'_> {
     /// A close upper bound in the usual case; the buffer grows where it is not one.
     fn bytes_about(&self) -> usize {
         let mut total = FIXED_BYTES + self.event.len() + 44 * self.stack.len();
+        total += 64 * self.defers.len();
         if !self.use_api {
             total += self.events.iter().map(|e| e.len() + 1).sum::<usize>();
             total += self.steps.iter().map(|m| m.value.len() + 64).sum::<usize>();
@@ -145,6 +152,21 @@ impl CallBody<'_> {
 
     fn push_steps(&self, out: &mut Vec<u8>) {
         push_memos(out, self.steps, self.canonical);
+    }
+
+    fn push_defers(&self, out: &mut Vec<u8>) {
+        let write = |out: &mut Vec<u8>, (id, abortable): &(StepId, bool)| {
+            push_step_id(out, id);
+            out.extend_from_slice(b":{\"abortable\":");
+            push_bool(out, *abortable);
+            out.push(b'}');
+        };
+        if !self.canonical || self.defers.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return push_joined(out, self.defers, write);
+        }
+        let mut sorted = self.defers.to_vec();
+        sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        push_joined(out, &sorted, write);
     }
 }
 
@@ -187,6 +209,7 @@ fn push_memo(out: &mut Vec<u8>, memo: &Memo<'_>, canonical: bool) {
     let prefix: &[u8] = match memo.kind {
         MemoKind::Data => b"{\"data\":",
         MemoKind::Error => b"{\"error\":",
+        MemoKind::Input => b"{\"input\":",
         MemoKind::Raw => b"",
         MemoKind::Null => return out.extend_from_slice(b"null"),
     };
@@ -246,13 +269,7 @@ pub fn call_url(url: &str, target: &str) -> String {
     }
     out.push(separator);
     out.push_str("stepId=");
-    for byte in target.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            let _ = std::fmt::Write::write_fmt(&mut out, format_args!("%{byte:02X}"));
-        }
-    }
+    percent::push(&mut out, target);
     out
 }
 
@@ -268,6 +285,7 @@ mod tests {
             event: &events[0],
             events,
             steps,
+            defers: &[],
             stack,
             stack_current: stack.len(),
             fn_id: "b294eb31-d9ab-575e-93e9-aa2c7945328f",
@@ -285,6 +303,14 @@ mod tests {
             canonical: true,
         }
     }
+
+    const KINDS: [MemoKind; 5] = [
+        MemoKind::Data,
+        MemoKind::Error,
+        MemoKind::Input,
+        MemoKind::Raw,
+        MemoKind::Null,
+    ];
 
     fn json_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -306,12 +332,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_canonical_body_is_its_own_canonical_form(
-            memos in prop::collection::vec(("[0-9a-f]{40}|\\PC{1,4}", 0..4_u8, json_value()), 0..6),
+            memos in prop::collection::vec(("[0-9a-f]{40}|\\PC{1,4}", 0..5_u8, json_value()), 0..6),
             data in json_value(),
         ) {
             let mut seen = std::collections::BTreeMap::new();
             for (id, kind, value) in memos {
-                let kind = [MemoKind::Data, MemoKind::Error, MemoKind::Raw, MemoKind::Null][usize::from(kind)];
+                let kind = KINDS[usize::from(kind)];
                 seen.insert(id, (kind, Payload::from_json(value.to_string())));
             }
             let mut ids: Vec<(StepId, MemoKind, Payload)> =
@@ -322,7 +348,9 @@ mod tests {
             let stack: Vec<StepId> = ids.iter().map(|(id, ..)| id.clone()).collect();
             let event = serde_json_canonicalizer::to_vec(&serde_json::json!({"name": "a", "data": data})).unwrap();
             let events = [Bytes::from(event)];
-            let text = body(&steps, &stack, &events).encode();
+            let defers: Vec<(StepId, bool)> = stack.iter().map(|id| (id.clone(), true)).collect();
+            let call = CallBody { defers: &defers, ..body(&steps, &stack, &events) };
+            let text = call.encode();
             let value: Value = serde_json::from_slice(&text).unwrap();
             prop_assert_eq!(text.to_vec(), serde_json_canonicalizer::to_vec(&value).unwrap());
         }
@@ -356,6 +384,35 @@ mod tests {
             br#"{"0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33":{"data":1}}"#
         );
         assert_eq!(encode_events(&events).as_ref(), br#"[{"name":"a"}]"#);
+    }
+
+    #[test]
+    fn a_step_with_new_arguments_and_a_deferred_function_are_told_to_the_app() {
+        let value = Payload::from_json(r#"[{"n":2}]"#);
+        let id = StepId::new("86f7e437faa5a7fce15d1ddcb9eaeaea377667b8");
+        let steps = [Memo {
+            id: &id,
+            kind: MemoKind::Input,
+            value: &value,
+        }];
+        let events = [Bytes::from_static(br#"{"name":"a"}"#)];
+        let defers = [(StepId::new("b"), true), (StepId::new("a"), false)];
+        for canonical in [true, false] {
+            let call = CallBody {
+                defers: &defers,
+                canonical,
+                ..body(&steps, &[], &events)
+            };
+            let sent: Value = serde_json::from_slice(&call.encode()).unwrap();
+            assert_eq!(
+                sent["steps"],
+                serde_json::json!({id.text(): {"input": [{"n": 2}]}})
+            );
+            assert_eq!(
+                sent["defers"],
+                serde_json::json!({"a": {"abortable": false}, "b": {"abortable": true}})
+            );
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn parse_one(body: &Bytes, text: &str) -> Result<(NewEvent, bool), Coded> {
 }
 
 fn read_event(body: &Bytes, text: &str, raw: &RawEvent<'_>) -> Result<(NewEvent, bool), Coded> {
-    check_json(text)?;
+    check_json("the event", text).map_err(|why| Coded::new(Code::EventFieldBad, why))?;
     let name = string_field("name", raw.name)?.unwrap_or_default();
     check_name(&name)?;
     let data = match object_field("data", raw.data)? {
@@ -219,12 +219,11 @@ fn read_event(body: &Bytes, text: &str, raw: &RawEvent<'_>) -> Result<(NewEvent,
 }
 
 /// Refuses what later readers could not read: an event that is taken must be able to run.
-fn check_json(text: &str) -> Result<(), Coded> {
-    let bad = |detail: String| Err(Coded::new(Code::EventFieldBad, detail));
+pub(crate) fn check_json(what: &str, text: &str) -> Result<(), String> {
     let scan = json::scan(text.as_bytes());
     if scan.depth > JSON_DEPTH_LEVELS_MAX {
-        return bad(format!(
-            "the event is nested deeper than {JSON_DEPTH_LEVELS_MAX} levels"
+        return Err(format!(
+            "{what} is nested deeper than {JSON_DEPTH_LEVELS_MAX} levels"
         ));
     }
     if !scan.doubtful {
@@ -232,7 +231,7 @@ fn check_json(text: &str) -> Result<(), Coded> {
     }
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(_) => Ok(()),
-        Err(e) => bad(format!("the event holds what has no value: {e}")),
+        Err(e) => Err(format!("{what} holds what has no value: {e}")),
     }
 }
 
@@ -307,7 +306,8 @@ fn timestamp(value: Option<&RawValue>) -> Result<Option<(Timestamp, bool)>, Code
 /// The member that nobody outside may set.
 const RESERVED: &str = "_inngest";
 
-fn without_reserved(body: &Bytes, data: &str) -> Payload {
+/// An object as the data of an event, without what is ours to set.
+pub(crate) fn without_reserved(body: &Bytes, data: &str) -> Payload {
     // A key may be spelled with escapes.
     if !data.contains(RESERVED) && !data.contains("\\u") {
         return json::cut(body, data);

@@ -8,9 +8,11 @@ pub mod duration;
 mod hex;
 pub mod ingest;
 mod json;
+mod percent;
 pub mod register;
 pub mod response;
 pub mod sign;
+pub mod signal;
 pub mod standard_webhooks;
 
 pub use json::json_depth;

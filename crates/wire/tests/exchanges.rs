@@ -121,6 +121,10 @@ fn every_recorded_response_is_understood() {
     assert!(counts.values().all(|n| *n > 10), "{counts:?}");
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
 fn check_ops(at: &str, ops: &[dunlin_wire::response::Op], recorded: &[Value]) {
     assert_eq!(ops.len(), recorded.len(), "{at}");
     for (op, recorded) in ops.iter().zip(recorded) {
@@ -163,7 +167,43 @@ fn check_ops(at: &str, ops: &[dunlin_wire::response::Op], recorded: &[Value]) {
                     "{at}: {spec:?}"
                 );
             }
-            OpKind::NotBuilt { op } => assert_eq!(wire, op, "{at}"),
+            OpKind::WaitForEvent {
+                event,
+                condition,
+                timeout,
+            } => {
+                assert_eq!((wire, event), ("WaitForEvent", &op.raw_name), "{at}");
+                let given = recorded["opts"]["if"].as_str();
+                assert_eq!(condition.as_deref(), given, "{at}");
+                assert!(matches!(timeout, SleepSpec::For { ms: 1.. }), "{at}");
+            }
+            OpKind::Invoke { function, data, .. } => {
+                let opts = &recorded["opts"];
+                assert_eq!(
+                    (wire, function),
+                    ("InvokeFunction", &text(&opts["function_id"]))
+                );
+                assert_eq!(value_of(data), opts["payload"]["data"], "{at}");
+            }
+            OpKind::WaitForSignal { signal, .. } => {
+                assert_eq!((wire, signal.as_str()), ("WaitForSignal", "rec-signal"));
+            }
+            OpKind::Gateway(request) => {
+                let opts = &recorded["opts"];
+                assert_eq!(
+                    wire,
+                    if request.ai { "AIGateway" } else { "Gateway" },
+                    "{at}"
+                );
+                assert_eq!(request.url, opts["url"], "{at}");
+                let sent: Value = serde_json::from_slice(&request.body).unwrap();
+                let given = &opts["body"];
+                let given = given
+                    .as_str()
+                    .map_or(given.clone(), |text| serde_json::from_str(text).unwrap());
+                assert_eq!(sent, given, "{at}");
+                assert!(!format!("{op:?}").contains("sk-not-a-real-key"), "{at}");
+            }
             other => panic!("{at}: {other:?} for {wire}"),
         }
     }
@@ -256,7 +296,6 @@ fn calls_have_the_keys_and_memo_shapes_of_the_recorded_ones() {
             .map(|event| Bytes::from(event.to_string()))
             .collect();
         let ctx = &recorded["ctx"];
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let number = |value: &Value| value.as_i64().unwrap();
         let stack: Vec<StepId> = ctx["stack"]["stack"]
             .as_array()
@@ -268,6 +307,7 @@ fn calls_have_the_keys_and_memo_shapes_of_the_recorded_ones() {
             event: event.as_bytes(),
             events: &events,
             steps: &steps,
+            defers: &[],
             stack: &stack,
             stack_current: number(&ctx["stack"]["current"]) as usize,
             fn_id: &text(&ctx["fn_id"]),

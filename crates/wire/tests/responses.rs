@@ -147,7 +147,7 @@ fn function_errors_of_every_shape_become_one() {
 }
 
 #[test]
-fn streams_are_unwrapped_in_both_forms() {
+fn a_stream_of_javascript_or_python_holds_text_and_headers() {
     let js = r#"   {"status":206,"headers":{"x-inngest-sdk":"inngest-js:v4.24.0","x-inngest-req-version":"2"},"body":"[{\"op\":\"StepRun\",\"id\":\"a\",\"data\":{\"n\":1}}]"}"#;
     let parsed = parse(201, &[], js);
     assert_eq!(parsed.req_version, Some(2));
@@ -157,23 +157,48 @@ fn streams_are_unwrapped_in_both_forms() {
     };
     assert!(matches!(&found[0].kind, OpKind::StepRun(data) if data.as_str() == "{\"n\":1}"));
 
-    let go = r#"  {"status":500,"body":{"message":"no"},"retryAt":"2026-11-21T20:40:19Z","noRetry":true}"#;
-    let failed = failure(parse(201, &[("x-inngest-sdk", "go:v0.15.1")], go));
+    let py = r#" {"body":"{\"code\":\"unknown\",\"message\":\"later\",\"name\":\"RetryAfterError\",\"stack\":null}","headers":{"retry-after":"5","x-inngest-no-retry":"false","x-inngest-sdk":"inngest-py:v0.5.19"},"status":500}"#;
+    let failed = failure(parse(201, &[("x-inngest-no-retry", "true")], py));
+    assert!(!failed.no_retry && failed.retry_after.is_some());
+    assert_eq!(json(failed.error.bytes())["name"], "RetryAfterError");
+    let done = parse(201, JS, r#"{"status":200,"headers":{},"body":"\"ok\""}"#);
+    assert!(matches!(done.reply, Reply::Done(result) if result.as_str() == "\"ok\""));
+}
+
+#[test]
+fn a_stream_of_go_holds_json_and_says_itself_when_to_retry() {
+    const GO: &[(&str, &str)] = &[("x-inngest-sdk", "go:v0.15.1")];
+    let failing = r#"  {"status":500,"body":{"message":"no"},"retryAt":"2026-11-21T20:40:19Z","noRetry":true}"#;
+    let failed = failure(parse(201, GO, failing));
     assert!(failed.no_retry && failed.retry_after.is_some());
     assert_eq!(json(failed.error.bytes())["message"], "no");
 
+    let working = r#"     {"status":206,"body":[{"op":"StepRun","id":"a","name":"a","opts":null,"data":{"n":1}}],"retryAt":null,"noRetry":false}"#;
+    let parsed = parse(201, GO, working);
+    assert_eq!(parsed.sdk.as_deref(), Some("go:v0.15.1"));
+    let Reply::Ops(found) = parsed.reply else {
+        panic!("{parsed:?}")
+    };
+    assert!(matches!(&found[0].kind, OpKind::StepRun(data) if data.as_str() == "{\"n\":1}"));
+}
+
+#[test]
+fn a_stream_that_broke_is_a_failed_attempt() {
+    let failed = failure(parse(201, JS, r#"  {"error":"boom"}"#));
+    assert_eq!((failed.code, failed.no_retry), (Code::FunctionError, false));
+    assert_eq!(json(failed.error.bytes())["message"], "boom");
     for broken in [
         "",
         "   ",
         "{",
         "[]",
         r#"{"headers":{}}"#,
-        r#"{"error":"boom"}"#,
+        r#"{"status":"x"}"#,
     ] {
         let failed = failure(parse(201, JS, broken));
-        assert!(!failed.no_retry, "{broken}");
-        assert!(
-            matches!(failed.code, Code::CallResponseBad | Code::FunctionError),
+        assert_eq!(
+            (failed.code, failed.no_retry),
+            (Code::CallResponseBad, false),
             "{broken}"
         );
     }
@@ -254,7 +279,7 @@ fn operations_of_every_kind_are_read() {
             r#"StepError { error: {"message":"m","name":"Error"}, no_retry: true, retry_after: None }"#,
             r#"StepFailed { error: {"cause":{"x":1},"message":"m","name":"Error"} }"#,
             "DiscoveryRequest",
-            r#"NotBuilt { op: "WaitForEvent" }"#,
+            r#"WaitForEvent { event: "a/b", condition: None, timeout: For { ms: 3600000 } }"#,
             "RunComplete(null)",
         ]
     );
@@ -318,14 +343,33 @@ fn checkpoints_take_only_what_may_be_checkpointed() {
         parse_checkpoint(&Bytes::from(body), NOW)
     };
     let fine = checkpoint(
-        r#"[{"op":"StepRun","id":"a","data":1},{"op":"StepPlanned","id":"b"},{"op":"DeferAdd","id":"c"}]"#,
+        r#"[{"op":"StepRun","id":"a","data":1},{"op":"Step","id":"b","data":{"event_ids":[]}},
+            {"op":"StepPlanned","id":"c"},{"op":"DeferAdd","id":"d","opts":{"fn_slug":"app-later"}},
+            {"op":"DeferAbort","id":"e","opts":{"target_hashed_id":"d"}}]"#,
     )
     .unwrap();
-    assert_eq!((fine.ops.len(), fine.generation_id), (3, None));
+    assert_eq!((fine.ops.len(), fine.generation_id), (5, None));
     assert_eq!(fine.request_id, None);
-    for op in ["Sleep", "RunComplete", "WaitForEvent", "DiscoveryRequest"] {
-        let refused = checkpoint(&format!(r#"[{{"op":"{op}","id":"a"}}]"#)).unwrap_err();
+    let opts = r#"{"event":"a","timeout":"1s","signal":"s","function_id":"f","url":"http://h/",
+        "body":{}}"#;
+    for op in [
+        "None",
+        "Sleep",
+        "RunComplete",
+        "SyncRunComplete",
+        "WaitForEvent",
+        "WaitForSignal",
+        "InvokeFunction",
+        "Gateway",
+        "AIGateway",
+        "DiscoveryRequest",
+        "StepError",
+        "StepFailed",
+    ] {
+        let op_ = format!(r#"[{{"op":"{op}","id":"a","error":{{}},"opts":{opts}}}]"#);
+        let refused = checkpoint(&op_).unwrap_err();
         assert_eq!(refused.code, Code::OpBad, "{op}");
+        assert!(refused.detail.ends_with("cannot be checkpointed"), "{op}");
     }
     let empty = Bytes::from_static(b"{}");
     assert_eq!(

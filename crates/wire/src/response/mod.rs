@@ -1,13 +1,16 @@
 //! What an app answered to a call: operations, a result, or a failure that says what went wrong.
 
 mod error;
+mod gateway;
 mod head;
 mod ops;
+mod opts;
+mod outbound;
 mod stream;
 
 use bytes::Bytes;
 use dunlin_types::limits::STEP_OUTPUT_BYTES_MAX;
-use dunlin_types::{Code, Coded, Payload, StepId, Timestamp};
+use dunlin_types::{Code, Coded, OutboundRequest, Payload, StepId, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,6 +19,7 @@ use crate::json;
 use head::Head;
 
 pub use error::{ensure_error_data, standard_error};
+pub use gateway::{gateway_failure, gateway_result};
 
 /// An app's answer to a call.
 pub struct CallResponse<'a> {
@@ -91,6 +95,12 @@ pub struct Op {
     pub raw_name: String,
     /// Whether its completion is reported at once although siblings are open.
     pub parallel_race: bool,
+    /// The arguments that the step was given, to be shown.
+    pub input: Option<Payload>,
+    /// Which of the SDK's tools it is, such as `step.sendEvent`, where the SDK says so.
+    pub step_type: Option<String>,
+    /// What the SDK tells of the step beside it, to be shown.
+    pub metadata: Option<Payload>,
 }
 
 /// The kinds of operations.
@@ -124,10 +134,54 @@ pub enum OpKind {
     RunComplete(Payload),
     /// The app wants to be called again.
     DiscoveryRequest,
-    /// An operation that this version cannot carry out.
-    NotBuilt {
-        /// Its name on the wire.
-        op: String,
+    /// The run waits for an event.
+    WaitForEvent {
+        /// The event's name.
+        event: String,
+        /// Only events for which this is true.
+        condition: Option<String>,
+        /// How long.
+        timeout: SleepSpec,
+    },
+    /// Another function is to run, and its result is this step's.
+    Invoke {
+        /// Its composite id or its UUID.
+        function: String,
+        /// The data of the event that it gets: an object, without what is ours to set in it.
+        data: Payload,
+        /// The event's user.
+        user: Option<Payload>,
+        /// The event's version.
+        v: Option<String>,
+        /// How long its result is waited for.
+        timeout: SleepSpec,
+    },
+    /// The run waits for a signal.
+    WaitForSignal {
+        /// Its name.
+        signal: String,
+        /// Whether this wait takes the name from another that has it.
+        replace: bool,
+        /// How long.
+        timeout: SleepSpec,
+    },
+    /// A request that this server is to make for the app.
+    Gateway(Box<OutboundRequest>),
+    /// A durable endpoint answered: `{"data": {status, headers, body, duration}}`.
+    SyncRunComplete(Payload),
+    /// Another function of the app is to run after this run has ended.
+    DeferAdd {
+        /// Its composite id.
+        function: String,
+        /// What it gets: an object, without what is ours to set in it.
+        input: Payload,
+        /// What goes beside it.
+        meta: Option<Payload>,
+    },
+    /// A deferred function is not to run after all.
+    DeferAbort {
+        /// The id of the op that deferred it.
+        target: StepId,
     },
 }
 
@@ -258,12 +312,15 @@ pub fn parse_checkpoint(body: &Bytes, now: Timestamp) -> Result<Checkpoint, Code
     })
 }
 
-fn may_be_checkpointed(kind: &OpKind) -> bool {
-    match kind {
-        OpKind::Step(_) | OpKind::StepRun(_) | OpKind::StepPlanned => true,
-        OpKind::NotBuilt { op } => matches!(op.as_str(), "DeferAdd" | "DeferAbort"),
-        _ => false,
-    }
+const fn may_be_checkpointed(kind: &OpKind) -> bool {
+    matches!(
+        kind,
+        OpKind::Step(_)
+            | OpKind::StepRun(_)
+            | OpKind::StepPlanned
+            | OpKind::DeferAdd { .. }
+            | OpKind::DeferAbort { .. }
+    )
 }
 
 /// Whether a step's data or error is over the limit.

@@ -4,14 +4,15 @@
 use std::fmt;
 
 use bytes::Bytes;
-use dunlin_types::limits::OPS_PER_RESPONSE_MAX;
+use dunlin_types::limits::{OP_METADATA_BYTES_MAX, OPS_PER_RESPONSE_MAX};
 use dunlin_types::{Code, Coded, Payload, StepId, Timestamp};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Op, OpKind, check_output, error};
+use super::opts::Opts;
+use super::{Op, OpKind, check_output, error, outbound};
 use crate::duration::{RetryAfter, parse_sleep};
 use crate::json::{self, Text};
 
@@ -31,15 +32,8 @@ struct RawOp<'a> {
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-}
-
-/// The options that any operation served here can have.
-#[derive(Deserialize, Default)]
-struct Opts<'a> {
-    #[serde(borrow, default)]
-    duration: Text<'a>,
-    #[serde(borrow, default, rename = "parallelMode")]
-    parallel_mode: Text<'a>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 struct OpList<'a> {
@@ -144,30 +138,40 @@ impl Reader<'_> {
             .map_or_else(String::new, |text| text.to_string());
         let output = raw.data.map_or(0, |v| v.get().len()) + raw.error.map_or(0, |v| v.get().len());
         check_output(&name, output)?;
-        let opts = opts(raw);
-        let kind = self.kind(raw, &opts, &name)?;
-        if raw.id.0.is_empty() && kind != OpKind::None {
+        let opts = Opts::of(raw.opts, self.body, &name);
+        let kind = self.kind(raw, &opts)?;
+        if raw.id.0.is_empty() && !matches!(kind, OpKind::None) {
             return Err(Coded::new(
                 Code::OpBad,
                 format!("the operation {:?} has no id", raw.op.0),
             ));
         }
+        let input = match kind {
+            OpKind::StepRun(_)
+            | OpKind::StepError { .. }
+            | OpKind::StepFailed { .. }
+            | OpKind::StepPlanned => opts.input()?,
+            _ => None,
+        };
         Ok(Op {
             kind,
             id: StepId::new(&raw.id.0),
-            name,
             raw_name: raw.name.0.to_string(),
-            parallel_race: opts.parallel_mode.0 == "race",
+            parallel_race: opts.text("parallelMode").as_deref() == Some("race"),
+            input,
+            step_type: opts.text("type"),
+            metadata: raw.metadata.and_then(|given| self.metadata(given.get())),
+            name,
         })
     }
 
-    fn kind(&self, raw: &RawOp<'_>, opts: &Opts<'_>, name: &str) -> Result<OpKind, Coded> {
+    fn kind(&self, raw: &RawOp<'_>, opts: &Opts<'_>) -> Result<OpKind, Coded> {
         Ok(match raw.op.0.as_ref() {
             "None" => OpKind::None,
             "Step" => OpKind::Step(self.data(raw)),
             "StepRun" => OpKind::StepRun(self.data(raw)),
             "StepError" => {
-                let (error, no_retry) = step_error(raw, name)?;
+                let (error, no_retry) = step_error(raw, opts)?;
                 OpKind::StepError {
                     error,
                     no_retry,
@@ -175,27 +179,37 @@ impl Reader<'_> {
                 }
             }
             "StepFailed" => OpKind::StepFailed {
-                error: step_error(raw, name)?.0,
+                error: step_error(raw, opts)?.0,
             },
             "StepPlanned" => OpKind::StepPlanned,
-            "Sleep" if opts.duration.0.is_empty() => {
-                OpKind::Sleep(parse_sleep(&raw.name.0, self.now))
-            }
-            "Sleep" => OpKind::Sleep(parse_sleep(&opts.duration.0, self.now)),
+            "Sleep" => OpKind::Sleep(match opts.text("duration") {
+                Some(duration) => parse_sleep(&duration, self.now),
+                None => parse_sleep(&raw.name.0, self.now),
+            }),
             "RunComplete" => OpKind::RunComplete(self.data(raw)),
             "DiscoveryRequest" => OpKind::DiscoveryRequest,
-            op @ ("WaitForEvent" | "InvokeFunction" | "AIGateway" | "Gateway" | "WaitForSignal"
-            | "SyncRunComplete" | "DeferAdd" | "DeferAbort") => {
-                OpKind::NotBuilt { op: op.to_owned() }
-            }
+            "WaitForEvent" => opts.wait_for_event(&raw.name.0, self.now)?,
+            "InvokeFunction" => opts.invoke(self.now)?,
+            "WaitForSignal" => opts.wait_for_signal(self.now)?,
+            "Gateway" => OpKind::Gateway(Box::new(outbound::gateway(opts)?)),
+            "AIGateway" => OpKind::Gateway(Box::new(outbound::ai(opts)?)),
+            "SyncRunComplete" => OpKind::SyncRunComplete(self.data(raw)),
+            "DeferAdd" => opts.defer_add()?,
+            "DeferAbort" => opts.defer_abort()?,
             op => {
                 let op: String = op.chars().take(64).collect();
                 return Err(Coded::new(
                     Code::OpUnknown,
-                    format!("the operation {op:?} of step {name:?} is not known"),
+                    format!("the operation {op:?} of step {:?} is not known", opts.step),
                 ));
             }
         })
+    }
+
+    /// Decoration for traces: left out where it is empty or too much.
+    fn metadata(&self, text: &str) -> Option<Payload> {
+        let wanted = !matches!(text, "null" | "[]") && text.len() <= OP_METADATA_BYTES_MAX;
+        wanted.then(|| json::cut(self.body, text))
     }
 
     fn data(&self, raw: &RawOp<'_>) -> Payload {
@@ -204,21 +218,9 @@ impl Reader<'_> {
     }
 }
 
-fn step_error(raw: &RawOp<'_>, name: &str) -> Result<(Payload, bool), Coded> {
+fn step_error(raw: &RawOp<'_>, opts: &Opts<'_>) -> Result<(Payload, bool), Coded> {
     match raw.error {
         Some(error) => Ok(error::of_op(error.get())),
-        None => Err(Coded::new(
-            Code::OpBad,
-            format!("the step {name:?} failed without an error"),
-        )),
+        None => Err(opts.bad("failed without an error")),
     }
-}
-
-/// Options that cannot be read are none: they may belong to operations not served here.
-fn opts<'a>(raw: &RawOp<'a>) -> Opts<'a> {
-    raw.opts
-        .map(RawValue::get)
-        .filter(|text| text.contains("parallelMode") || text.contains("duration"))
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
 }
