@@ -23,7 +23,7 @@ const ZONES: [&str; 10] = [
     "Asia/Beirut",
     "Pacific/Chatham",
 ];
-const WINDOW_MINUTES: i64 = 3 * 60;
+const WINDOW_MINUTES: i64 = 2 * 60;
 
 /// One item of a field, as it is written.
 #[derive(Clone, Debug)]
@@ -165,7 +165,11 @@ fn in_minutes(minute: i64) -> Timestamp {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_times_are_those_of_the_model(

@@ -71,6 +71,13 @@ functions! {
     "getMilliseconds" => GetMilliseconds, 1..=2;
 }
 
+impl Function {
+    /// Whether its value depends on when it is called.
+    pub(crate) const fn reads_clock(self) -> bool {
+        matches!(self, Self::Now | Self::NowPlus | Self::NowMinus)
+    }
+}
+
 /// Calls a function. The number of arguments was checked when the text was parsed.
 pub(crate) fn call<'a>(
     meter: &mut Meter,

@@ -12,37 +12,51 @@ use dunlin_types::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_LEVELS_MAX};
 
 use crate::functions::{self, Function};
 use crate::node::{Comparison, Comprehension, Fold, Literal, Node, Operator, Root, Route, Segment};
+use crate::place::{self, Fault};
 
 /// Comprehensions within one another; each level multiplies the work.
 const COMPREHENSION_LEVELS_MAX: usize = 2;
 /// The name the parser gives the value that a comprehension builds up.
 const ACCUMULATOR: &str = "@result";
 
-type Lowered<T> = Result<T, String>;
+type Lowered<T> = Result<T, Wrong>;
+
+/// What is wrong with a tree, and the part that it is about once that is known.
+struct Wrong {
+    part: Option<u64>,
+    why: String,
+}
+
+impl<T: Into<String>> From<T> for Wrong {
+    fn from(why: T) -> Self {
+        let why = why.into();
+        Self { part: None, why }
+    }
+}
 
 /// Parses a text, or says why it is no expression.
-pub(crate) fn parse(text: &str) -> Lowered<Node> {
+pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
+    let whole = |why: String| Err(Fault { offset: 0, why });
     if text.len() > EXPRESSION_BYTES_MAX {
-        return Err(format!("longer than {EXPRESSION_BYTES_MAX} bytes"));
+        return whole(format!("longer than {EXPRESSION_BYTES_MAX} bytes"));
     }
     if text.trim().is_empty() {
-        return Err("the expression is empty".to_owned());
+        return whole("the expression is empty".to_owned());
     }
     let tree = PrattParser::new()
         .parse(text)
         .map_err(|errors| explain(text, &errors))?;
-    Lowering::default().node(tree)
+    Lowering::default().node(tree).map_err(|wrong| Fault {
+        offset: wrong.part.map_or(0, |id| place::offset_of_part(text, id)),
+        why: wrong.why,
+    })
 }
 
 /// The first error with its place, and a hint where JavaScript was meant.
-fn explain(text: &str, errors: &ParseErrors) -> String {
+fn explain(text: &str, errors: &ParseErrors) -> Fault {
     let Some(first) = errors.errors.iter().min_by_key(|error| error.pos) else {
-        return "not an expression".to_owned();
-    };
-    let place = match first.pos {
-        (0, _) => String::new(),
-        (1, column) => format!("column {column}: "),
-        (line, column) => format!("line {line}, column {column}: "),
+        let why = "not an expression".to_owned();
+        return Fault { offset: 0, why };
     };
     let hint = if text.contains("===") || text.contains("!==") {
         " (equality is written == and !=)"
@@ -50,7 +64,10 @@ fn explain(text: &str, errors: &ParseErrors) -> String {
         ""
     };
     let reason = first.msg.trim_start_matches("Syntax error: ");
-    format!("{place}{reason}{hint}")
+    Fault {
+        offset: place::offset_of(text, first.pos),
+        why: format!("{reason}{hint}"),
+    }
 }
 
 #[derive(Default)]
@@ -63,12 +80,14 @@ struct Lowering {
 impl Lowering {
     fn node(&mut self, tree: IdedExpr) -> Lowered<Node> {
         if self.depth == EXPRESSION_DEPTH_LEVELS_MAX {
-            return Err(format!(
-                "nested deeper than {EXPRESSION_DEPTH_LEVELS_MAX} levels"
-            ));
+            return Err(format!("nested deeper than {EXPRESSION_DEPTH_LEVELS_MAX} levels").into());
         }
         self.depth += 1;
-        let node = self.node_inside(tree);
+        let id = tree.id;
+        let node = self.node_inside(tree).map_err(|wrong| Wrong {
+            part: wrong.part.or(Some(id)),
+            ..wrong
+        });
         self.depth -= 1;
         node
     }
@@ -85,14 +104,14 @@ impl Lowering {
                 let mut entries = Vec::with_capacity(map.entries.len());
                 for entry in map.entries {
                     let EntryExpr::MapEntry(entry) = entry.expr else {
-                        return Err("messages are not supported".to_owned());
+                        return Err("messages are not supported".into());
                     };
                     entries.push((self.node(entry.key)?, self.node(entry.value)?));
                 }
                 Ok(Node::Map(entries))
             }
-            Expr::Struct(_) => Err("messages are not supported".to_owned()),
-            Expr::Unspecified => Err("not an expression".to_owned()),
+            Expr::Struct(_) => Err("messages are not supported".into()),
+            Expr::Unspecified => Err("not an expression".into()),
         }
     }
 
@@ -114,7 +133,7 @@ impl Lowering {
             _ => {
                 return match type_named(name) {
                     Some(name) => Ok(Node::Literal(Literal::Type(name))),
-                    None => Err(format!("there is no variable `{name}`")),
+                    None => Err(format!("there is no variable `{name}`").into()),
                 };
             }
         };
@@ -207,13 +226,13 @@ impl Lowering {
 
     fn function(&mut self, name: &str, args: Vec<IdedExpr>) -> Lowered<Node> {
         let Some((function, arity)) = Function::named(name) else {
-            return Err(format!("there is no function `{name}`"));
+            return Err(format!("there is no function `{name}`").into());
         };
         if !arity.contains(&args.len()) {
             let (wanted, got) = (arity.end(), args.len());
-            return Err(format!(
-                "`{name}` takes {wanted} values, its target included, not {got}"
-            ));
+            return Err(
+                format!("`{name}` takes {wanted} values, its target included, not {got}").into(),
+            );
         }
         let mut arguments = self.nodes(args)?;
         if let (Function::Matches, [_, Node::Literal(Literal::Text(pattern))]) =
@@ -230,7 +249,8 @@ impl Lowering {
         if self.variables.len() == COMPREHENSION_LEVELS_MAX {
             return Err(format!(
                 "more than {COMPREHENSION_LEVELS_MAX} comprehensions within one another"
-            ));
+            )
+            .into());
         }
         let (fold, test, body) = recognise(&each.accu_init.expr, each.loop_step)
             .ok_or("comprehension of an unknown kind")?;

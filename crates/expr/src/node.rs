@@ -169,6 +169,18 @@ impl Node {
         }
     }
 
+    /// Whether a variable is read at or below this node.
+    pub(crate) fn reads(&self, root: Root) -> bool {
+        matches!(self, Self::Route(route) if route.root == root)
+            || self.children().iter().any(|child| child.reads(root))
+    }
+
+    /// Whether a function at or below this node reads the clock.
+    pub(crate) fn reads_clock(&self) -> bool {
+        matches!(self, Self::Call(function, _) if function.reads_clock())
+            || self.children().iter().any(|child| child.reads_clock())
+    }
+
     /// The routes read below this node, each once, in the order of the text.
     pub(crate) fn routes(&self, found: &mut Vec<Route>) {
         let route = match self {

@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::evaluate::{self, Evaluator};
 use crate::lower;
+use crate::never;
 use crate::node::Node;
-use crate::terms::{self, EqualityTerm};
+use crate::project;
+use crate::terms::{self, EqualityTerm, Path};
 use crate::value::{Evaluated, Fault, Val};
 
 /// What an expression is evaluated over.
@@ -39,9 +41,11 @@ impl Program {
     ///
     /// # Errors
     /// [`Code::ExpressionBad`] when the text is no expression of the dialect, reads a variable or
-    /// calls a function that does not exist, or is over one of the limits.
+    /// calls a function that does not exist, or is over one of the limits. The detail begins with
+    /// line and column, as in `1:16: …`.
     pub fn parse(text: &str) -> Result<Self, Coded> {
-        let node = lower::parse(text).map_err(|why| Coded::new(Code::ExpressionBad, why))?;
+        let node = lower::parse(text)
+            .map_err(|fault| Coded::new(Code::ExpressionBad, fault.describe(text)))?;
         let text = text.to_owned();
         Ok(Self(Arc::new(Parsed { text, node })))
     }
@@ -56,6 +60,29 @@ impl Program {
     #[must_use]
     pub fn terms(&self) -> Vec<EqualityTerm> {
         terms::terms(&self.0.node)
+    }
+
+    /// The equalities between a path of `async` and a value that is known once `event` is: null
+    /// stands for a field that is missing. Sorted by path, each once. When one of them does not
+    /// hold, the expression is not true.
+    #[must_use]
+    pub fn index_terms(&self, event: &Value) -> Vec<(Path, Value)> {
+        terms::bound(&self.0.node, event)
+    }
+
+    /// The smallest part of an event over which the expression has the value and the explanation
+    /// that it has over the whole: what a path reads, all of a list that a position reads, and
+    /// everything where `event` itself is used.
+    #[must_use]
+    pub fn project(&self, event: &Value) -> Value {
+        project::project(&self.0.node, event)
+    }
+
+    /// Whether the expression cannot be true for any `async`, now or later, as far as the parts
+    /// tell that read neither `async` nor the clock.
+    #[must_use]
+    pub fn is_never(&self, event: &Value) -> bool {
+        never::is_never_truthy(&self.0.node, event)
     }
 
     /// The value of the expression.

@@ -1,5 +1,6 @@
 //! The equalities an expression cannot be true without, by which expressions can be indexed.
 
+use dunlin_types::Timestamp;
 use serde_json::Value;
 
 use crate::evaluate;
@@ -70,6 +71,28 @@ pub(crate) fn terms(node: &Node) -> Vec<EqualityTerm> {
     let mut found = Vec::new();
     collect(node, &mut found);
     found
+}
+
+/// The equalities of an `async` path with what is known once the event is.
+pub(crate) fn bound(node: &Node, event: &Value) -> Vec<(Path, Value)> {
+    let scope = Scope {
+        event,
+        async_event: None,
+        now: Timestamp::ZERO,
+    };
+    let mut bound: Vec<(Path, Value)> = Vec::new();
+    for EqualityTerm { left, right } in terms(node) {
+        let value = match right {
+            TermRight::Literal(value) => value,
+            TermRight::Path(path) if path.is_async() => continue,
+            TermRight::Path(path) => path.lookup(&scope).cloned().unwrap_or(Value::Null),
+        };
+        if left.is_async() && !bound.iter().any(|(path, at)| *path == left && *at == value) {
+            bound.push((left, value));
+        }
+    }
+    bound.sort_by(|(a, _), (b, _)| a.cmp(b));
+    bound
 }
 
 fn collect(node: &Node, found: &mut Vec<EqualityTerm>) {

@@ -16,6 +16,9 @@ fn run(text: &str, event: &Value) -> Option<Code> {
         Err(error) => return Some(error.code),
     };
     let _ = program.terms();
+    let _ = program.index_terms(event);
+    let _ = program.project(event);
+    let _ = program.is_never(event);
     let _ = program.explain(&scope);
     let _ = program.matches(&scope);
     program.evaluate(&scope).err().map(|error| error.code)

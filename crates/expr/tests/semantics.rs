@@ -76,6 +76,22 @@ fn missing_fields_are_like_null_and_below_everything() {
         "data.gone[0].x == null",
         "data.items[7] == null",
         "data.name.length == null",
+        "data.items[-1] == null",
+        "data.items['0'] == null",
+        "data.items[0.5] == null",
+        "data.name[0] == null",
+        "data.gone[data.lost] == null",
+        "data.gone != data.amount",
+        "5 + data.gone == 5",
+        "data.gone + 'x' == 'x'",
+        "data.gone + data.lost == null",
+        "[data.gone] == [null]",
+        "data.gone.size() == 0",
+        "data.gone <= now()",
+        "'x' >= data.gone",
+        "data.gone <= null",
+        "null >= data.gone",
+        "null == data.gone",
     ]);
     all_false(&[
         "data.gone == 1",
@@ -100,6 +116,31 @@ fn missing_fields_are_like_null_and_below_everything() {
         "data.gone.exists(x, true)",
         "has(data.gone)",
         "has(data.gone.deeper)",
+        "has(data.name.deeper)",
+        "uppercase(data.gone)",
+        "b64decode(data.gone)",
+        "json_parse(data.gone)",
+        "date(data.gone)",
+        "timestamp(data.gone)",
+        "duration(data.gone)",
+        "now_plus(data.gone)",
+        "now_minus(data.gone)",
+        "uint(data.gone)",
+        "double(data.gone)",
+        "string(data.gone)",
+        "bool(data.gone)",
+        "bytes(data.gone)",
+        "type(data.gone)",
+        "data.gone.endsWith('a')",
+        "data.gone.getHours()",
+        "data.gone - 1",
+        "1 / data.gone",
+        "data.gone % 2",
+        "data.gone.exists_one(x, true)",
+        "data.gone in data.map",
+        "!(data.gone == null)",
+        "data.gone && true",
+        "true && data.gone",
     ]);
     assert_eq!(evaluate("event.data.gone"), Ok(Answer::Missing));
     assert_eq!(evaluate("event.data.gone.map(x, x)"), Ok(Answer::Missing));
@@ -153,6 +194,17 @@ fn numbers_of_all_kinds_mix_and_whole_ones_keep_their_digits() {
         "-data.amount == -250",
         "1 + 2 * 3 == 7",
         "data.items[data.amount - 249] == 2",
+        "-7 % 3 == -1",
+        "0x1F == 31",
+        "1e3 == 1000",
+        "5u - 2u == 3u",
+        "data.amount / data.zero > 1e308",
+        "2 * 3u == 6",
+        "1 / 2.0 == 0.5",
+        "data.half + 1 == 1.5",
+        "string(data.amount / 2) == '125'",
+        "uint(data.amount) == 250u",
+        "type(1u) == uint",
         "type(data.amount) == double",
         "type(1) == int",
     ]);
@@ -176,6 +228,13 @@ fn values_of_different_types_are_unequal_and_unordered() {
         "'5' == 5",
         "'5' < 6",
         "'5' >= 5",
+        "'5' <= 5",
+        "'a' < 1",
+        "[1] == {'a': 1}",
+        "null == ''",
+        "b'a' == 'a'",
+        "now() == '2026-11-18T00:00:00Z'",
+        "now() > '2000'",
         "true < 2",
         "[1] < [2]",
         "data.map == {'j': 1}",
@@ -194,6 +253,20 @@ fn logic_takes_any_value_and_or_yields_the_first_truthy_one() {
         ("data.empty ? 1 : 2", json!(2)),
         ("data.items ? 1 : 2", json!(1)),
         ("data.gone || data.nothing", json!(null)),
+        ("data.nothing || data.empty", json!("")),
+        ("data.gone ? 1 : 2", json!(2)),
+        ("data.nothing ? 1 : 2", json!(2)),
+        ("0.0 ? 1 : 2", json!(2)),
+        ("'0' ? 1 : 2", json!(1)),
+        ("[] ? 1 : 2", json!(1)),
+        ("{} ? 1 : 2", json!(1)),
+        ("now() ? 1 : 2", json!(1)),
+        (
+            "(data.gone || 'a') + '-' + (data.name || 'b')",
+            json!("a-Ada"),
+        ),
+        ("data.no || data.yes && data.name", json!(true)),
+        ("true ? 1 : 1 / 0", json!(1)),
         ("!data.name", json!(false)),
         ("!data.zero", json!(true)),
         ("1 / 0 == 1 || true", json!(true)),
@@ -213,6 +286,12 @@ fn text_joins_with_numbers_and_other_values() {
         ("[1] + data.items", json!([1, 1, 2, 3])),
         ("b'a' + b'b'", json!("YWI=")),
         ("\"it's\" + 'a \"b\"'", json!("it'sa \"b\"")),
+        ("r'a\\n' + 'b\\tc' + \"\\u00e9\"", json!("a\\nb\tcé")),
+        ("\"\"\"a\"b\"\"\" + '''c'd'''", json!("a\"bc'd")),
+        ("1 + 'a'", json!("1a")),
+        ("'a' + 1u", json!("a1")),
+        ("'a' + 2.0", json!("a2")),
+        ("'a' + -1", json!("a-1")),
     ]);
     for text in [
         "'a' + true",
@@ -503,9 +582,10 @@ fn what_is_wrong_with_a_text_is_known_when_it_is_parsed() {
     let levels_65 = "-(".repeat(65) + "1" + &")".repeat(65);
     let long = format!("'{}'", "a".repeat(4095));
     for (text, wanted) in [
-        ("event.data.a === 1", "column 16"),
+        ("event.data.a !== 1", "equality is written =="),
+        ("steps.a == 1", "1:1: "),
         ("event.data.a === 1", "equality is written =="),
-        ("event.data.a ==", "column"),
+        ("event.data.a ==", "1:16: "),
         ("", "empty"),
         ("  ", "empty"),
         ("steps.a == 1", "no variable `steps`"),
@@ -528,6 +608,35 @@ fn what_is_wrong_with_a_text_is_known_when_it_is_parsed() {
         let error = Program::parse(text).unwrap_err();
         assert_eq!(error.code, Code::ExpressionBad, "{text}");
         assert!(error.detail.contains(wanted), "{text}: {}", error.detail);
+    }
+}
+
+#[test]
+fn a_wrong_text_is_shown_from_where_it_is_wrong() {
+    for (text, place, excerpt) in [
+        ("event.data.a === 1", "1:16: ", "at `= 1`"),
+        ("event.data.a ==", "1:16: ", "at the end"),
+        ("event.data.a &&\n  (event.b", "2:11: ", "at the end"),
+        ("event.data.a\n  == steps.b", "2:6: ", "at `steps.b`"),
+        ("'日本' == event.a && other.b", "1:20: ", "at `other.b`"),
+        ("event.a == 1 // why\n && x", "2:5: ", "at `x`"),
+        ("event.a.exists(x, y == x)", "1:19: ", "at `y == x)`"),
+        ("event.a + lower(event.b)", "1:11: ", "at `lower(event.b)`"),
+        ("1 == 1 ? 'unterminated", "1:10: ", "at `'unterminated`"),
+        ("event.a == 'x' event.b", "1:16: ", "at `event.b`"),
+        ("event.a = 1", "1:9: ", "at `= 1`"),
+        (
+            "size(event.a, 1 + 2 + 3 + 4 + 5 + 6 + 7)",
+            "1:1: ",
+            "`size(event.a, 1 + 2 + 3 …`",
+        ),
+    ] {
+        let error = Program::parse(text).unwrap_err();
+        let detail = &error.detail;
+        assert!(
+            detail.starts_with(place) && detail.ends_with(excerpt),
+            "{text}: {detail}"
+        );
     }
 }
 
