@@ -54,7 +54,7 @@ pub enum SleepSpec {
         /// The span.
         ms: i64,
     },
-    /// Until then; never in the past.
+    /// Until then; in the past only where [`parse_timeout`] says so.
     Until(Timestamp),
     /// The text is neither a span nor a date.
     Invalid(String),
@@ -83,6 +83,18 @@ pub fn parse_sleep(text: &str, now: Timestamp) -> SleepSpec {
         Some(ms @ 1..=SLEEP_MS_MAX) => SleepSpec::For { ms },
         Some(_) => SleepSpec::TooLong,
         None => SleepSpec::Invalid(text.chars().take(TEXT_BYTES_MAX).collect()),
+    }
+}
+
+/// Reads how long something holds, when it is not known yet from when on: an instant is taken as it
+/// is, be it past or years ahead.
+#[must_use]
+pub fn parse_timeout(text: &str) -> SleepSpec {
+    let text = text.trim();
+    match parse_date(text) {
+        Some(at) if text.len() >= DATE_BYTES_MIN => SleepSpec::Until(at),
+        // A text that is no date means the same at any time.
+        _ => parse_sleep(text, Timestamp::ZERO),
     }
 }
 
@@ -345,12 +357,23 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_timeout_without_a_beginning_keeps_its_instant() {
+        for text in ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+            let at = Timestamp::parse_rfc3339(text).unwrap();
+            assert_eq!(parse_timeout(text), SleepSpec::Until(at));
+        }
+        assert_eq!(parse_timeout("1d"), SleepSpec::For { ms: 86_400_000 });
+        assert_eq!(parse_timeout("400d"), SleepSpec::TooLong);
+        assert_eq!(parse_timeout("soon"), SleepSpec::Invalid("soon".to_owned()));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_parsers_panic(text in "\\PC{0,60}", shaped in "[-+]?[0-9.nuµmshdw :,A-Z]{0,150}") {
             for text in [text, shaped] {
                 let _ = (parse_duration(&text), parse_date(&text), parse_retry_after(&text));
-                let _ = parse_sleep(&text, NOW);
+                let _ = (parse_sleep(&text, NOW), parse_timeout(&text));
             }
         }
     }

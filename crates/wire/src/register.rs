@@ -2,6 +2,8 @@
 //! one SDK depends on it; what is not known is left alone.
 
 mod function;
+mod in_band;
+mod rules;
 mod url;
 
 use bytes::Bytes;
@@ -12,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 use crate::json::{self, Members};
 
 pub use function::{FunctionConfig, Trigger};
+pub use in_band::{SYNC_KIND_HEADER, from_in_band};
+pub use rules::{CancelRule, Timeouts};
 pub use url::app_identity_url;
 
 /// An app's registration.
@@ -31,7 +35,7 @@ pub struct Registration {
     pub platform: String,
     /// `ping` or `connect`; empty when not given.
     pub deploy_type: String,
-    /// The same as before means: nothing has changed.
+    /// The same as before means: nothing has changed. It does not tell how the app was registered.
     pub checksum: [u8; 32],
     /// Its functions.
     pub functions: Vec<FunctionConfig>,
@@ -59,34 +63,82 @@ impl Registration {
 /// [`Code::RegisterBad`] when the body or the app is not valid, [`Code::FunctionBad`] with all the
 /// reasons when functions are not.
 pub fn parse_registration(body: &Bytes) -> Result<Registration, Coded> {
-    let bad = |detail: &str| Coded::new(Code::RegisterBad, detail);
+    let members = members_of(body)?;
+    let app = App {
+        name: members.string("appName"),
+        url: members.string("url"),
+        sdk: members.string("sdk"),
+        deploy_type: first_of(&members, ["deployType", "deploy_type"]),
+        framework: members.string("framework"),
+        platform: platform(&members),
+    };
+    app.register(&members)
+}
+
+fn bad(detail: &str) -> Coded {
+    Coded::new(Code::RegisterBad, detail)
+}
+
+fn members_of(body: &[u8]) -> Result<Members<'_>, Coded> {
     if body.len() > REGISTER_BODY_BYTES_MAX {
         return Err(bad("Invalid request: the body is too large"));
     }
     let text =
         std::str::from_utf8(body).map_err(|_| bad("Invalid request: the body is not UTF-8"))?;
-    let members: Members<'_> =
-        serde_json::from_str(text).map_err(|e| bad(&format!("Invalid request: {e}")))?;
-    let app_name = members.string("appName");
-    if app_name.trim().is_empty() {
-        return Err(bad("App ID required"));
+    serde_json::from_str(text).map_err(|e| bad(&format!("Invalid request: {e}")))
+}
+
+/// What the two ways of registering say with different words.
+struct App {
+    name: String,
+    url: String,
+    sdk: String,
+    deploy_type: String,
+    framework: String,
+    platform: String,
+}
+
+impl App {
+    fn register(self, members: &Members<'_>) -> Result<Registration, Coded> {
+        if self.name.trim().is_empty() {
+            return Err(bad("App ID required"));
+        }
+        if !url::has_known_scheme(&self.url) {
+            return Err(bad("Invalid request: url must be an http or https URL"));
+        }
+        let app_version = members.string("appVersion");
+        let functions = members.get("functions").unwrap_or("[]");
+        Ok(Registration {
+            checksum: self.checksum(&app_version, functions),
+            functions: read_functions(functions)?,
+            app_name: self.name,
+            app_version,
+            url: self.url,
+            sdk: self.sdk,
+            framework: self.framework,
+            platform: self.platform,
+            deploy_type: self.deploy_type,
+        })
     }
-    let url = members.string("url");
-    if !url::has_known_scheme(&url) {
-        return Err(bad("Invalid request: url must be an http or https URL"));
+
+    /// Over what is kept and nothing else: telemetry and the like change by themselves.
+    fn checksum(&self, app_version: &str, functions: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [
+            &self.name,
+            &self.url,
+            &self.sdk,
+            &self.deploy_type,
+            &self.framework,
+            &self.platform,
+            app_version,
+            functions,
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
-    let functions = read_functions(&members)?;
-    Ok(Registration {
-        app_name,
-        app_version: members.string("appVersion"),
-        url,
-        sdk: members.string("sdk"),
-        framework: members.string("framework"),
-        platform: platform(&members),
-        deploy_type: first_of(&members, ["deployType", "deploy_type"]),
-        checksum: checksum(&members),
-        functions,
-    })
 }
 
 fn first_of(members: &Members<'_>, keys: [&str; 2]) -> String {
@@ -103,30 +155,11 @@ fn platform(members: &Members<'_>) -> String {
     headers.map_or_else(String::new, |headers| headers.string("platform"))
 }
 
-/// Over all members but the telemetry, which changes by itself.
-fn checksum(members: &Members<'_>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for (key, value) in &members.0 {
-        if key.eq_ignore_ascii_case("featureObservations") {
-            continue;
-        }
-        for part in [key.as_bytes(), value.get().as_bytes()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-    }
-    hash.finalize().into()
-}
-
-fn read_functions(members: &Members<'_>) -> Result<Vec<FunctionConfig>, Coded> {
-    let bad = |detail: String| Coded::new(Code::RegisterBad, detail);
-    let Some(list) = members.get("functions") else {
-        return Ok(Vec::new());
-    };
-    let list = json::elements(list)
-        .ok_or_else(|| bad("Invalid request: functions must be a list".to_owned()))?;
+fn read_functions(list: &str) -> Result<Vec<FunctionConfig>, Coded> {
+    let list =
+        json::elements(list).ok_or_else(|| bad("Invalid request: functions must be a list"))?;
     if list.len() > FUNCTIONS_PER_APP_MAX {
-        return Err(bad(format!(
+        return Err(bad(&format!(
             "Invalid request: at most {FUNCTIONS_PER_APP_MAX} functions are allowed"
         )));
     }

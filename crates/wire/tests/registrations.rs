@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use dunlin_types::Code;
-use dunlin_wire::register::{Registration, Trigger, parse_registration};
+use dunlin_types::{Code, Timestamp};
+use dunlin_wire::duration::SleepSpec;
+use dunlin_wire::register::{
+    CancelRule, FunctionConfig, Registration, Timeouts, Trigger, from_in_band, parse_registration,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -61,8 +64,31 @@ fn every_recorded_registration_is_understood() {
         let find = |slug: &str| app.functions.iter().find(|f| f.slug == slug).unwrap();
         assert_eq!(find("rec-plain").unbuilt, [""; 0], "{file}");
         assert_eq!(find("rec-batch").unbuilt, ["batchEvents"], "{file}");
-        assert_eq!(find("rec-cancelled").unbuilt, ["cancelOn"], "{file}");
-        assert_eq!(find("rec-all-options").retries, Some(7), "{file}");
+        let stop = |timeout| CancelRule {
+            event: "rec/stop".to_owned(),
+            condition: Some("event.data.k == async.data.k".to_owned()),
+            timeout,
+        };
+        assert_eq!(find("rec-cancelled").cancel, [stop(None)], "{file}");
+        assert_eq!(find("rec-cancelled").unbuilt, [""; 0], "{file}");
+        let options = find("rec-all-options");
+        assert_eq!(options.retries, Some(7), "{file}");
+        let hour = Timeouts {
+            start_ms: Some(600_000),
+            finish_ms: Some(3_600_000),
+        };
+        assert_eq!(options.timeouts, hour, "{file}");
+        if file != "python" {
+            let day = SleepSpec::For { ms: 86_400_000 };
+            assert_eq!(options.cancel, [stop(Some(day))], "{file}");
+        }
+        if let Some(cron) = app.functions.iter().find(|f| f.slug == "rec-cron") {
+            let monday = Trigger::Cron {
+                schedule: "TZ=Asia/Tokyo 0 9 * * 1".to_owned(),
+                jitter_ms: None,
+            };
+            assert_eq!(cron.triggers, [monday], "{file}");
+        }
         let failure = find("rec-step-fails-uncaught-failure");
         assert_eq!(
             failure.triggers,
@@ -182,12 +208,12 @@ fn rules_that_are_not_enforced_are_named() {
         "debounce",
         "priority",
         "singleton",
-        "timeouts",
     ] {
         asks[rule] = json!({"limit": 1});
     }
     asks["concurrency"] = 5.into();
     asks["cancel"] = json!([{"event": "a"}]);
+    asks["timeouts"] = json!({"start": "1m"});
     asks["idempotency"] = "event.data.x".into();
     asks["triggers"] = json!([{"cron": "TZ=Europe/Oslo 0 9 * * *"}]);
     let app_ = parse(&app(json!([asks]))).unwrap();
@@ -201,10 +227,7 @@ fn rules_that_are_not_enforced_are_named() {
             "debounce",
             "priority",
             "singleton",
-            "cancelOn",
-            "idempotency",
-            "timeouts",
-            "cron triggers"
+            "idempotency"
         ]
     );
     let mut asks_nothing = function("nothing");
@@ -216,6 +239,184 @@ fn rules_that_are_not_enforced_are_named() {
     assert_eq!(app_.functions[0].retries, Some(3));
 }
 
+fn only(function: Value) -> FunctionConfig {
+    parse(&app(json!([function]))).unwrap().functions.remove(0)
+}
+
+#[test]
+fn what_go_and_kotlin_leave_out_or_null_is_absent() {
+    let mut go = function("go");
+    go["timeouts"] = json!({"start": null, "finish": "1d2h"});
+    go["cancel"] = json!([{"event": "a/stop", "timeout": null, "if": null}]);
+    go["triggers"] =
+        json!([{"cron": "0 9 * * *", "jitter": "30s", "event": null, "expression": null}]);
+    go["retries"] = 3.into();
+    let go = only(go);
+    let limits = Timeouts {
+        start_ms: None,
+        finish_ms: Some(93_600_000),
+    };
+    assert_eq!((go.timeouts, go.retries), (limits, Some(3)));
+    let plain = CancelRule {
+        event: "a/stop".to_owned(),
+        condition: None,
+        timeout: None,
+    };
+    assert_eq!(go.cancel, [plain]);
+    let cron = Trigger::Cron {
+        schedule: "0 9 * * *".to_owned(),
+        jitter_ms: Some(30_000),
+    };
+    assert_eq!(go.triggers, [cron]);
+
+    let mut kotlin = function("kotlin");
+    for rule in [
+        "cancel",
+        "timeouts",
+        "batchEvents",
+        "concurrency",
+        "priority",
+    ] {
+        kotlin[rule] = Value::Null;
+    }
+    let kotlin = only(kotlin);
+    assert_eq!(
+        (kotlin.cancel.len(), kotlin.timeouts),
+        (0, Timeouts::default())
+    );
+    let mut zero = function("zero");
+    zero["timeouts"] = json!({"start": "0s", "finish": ""});
+    zero["Cancel"] = json!([{"EVENT": "a", "Timeout": "2020-01-01T00:00:00Z", "If": "true"}]);
+    let zero = only(zero);
+    assert_eq!(zero.timeouts, Timeouts::default());
+    let then = Timestamp::parse_rfc3339("2020-01-01T00:00:00Z").unwrap();
+    assert_eq!(zero.cancel[0].timeout, Some(SleepSpec::Until(then)));
+    assert_eq!(zero.cancel[0].condition.as_deref(), Some("true"));
+}
+
+#[test]
+fn rules_and_time_tables_that_mean_nothing_are_refused() {
+    let long = format!("TZ=UTC {}", "0 9 * * * ".repeat(30));
+    for (key, rule, reason) in [
+        ("cancel", json!({"event": "a"}), "its cancel is no list"),
+        ("cancel", json!([5]), "a rule for cancel is no object"),
+        (
+            "cancel",
+            json!([{"if": "true"}]),
+            "a rule for cancel has no event",
+        ),
+        (
+            "cancel",
+            json!([{"event": "a", "timeout": "soon"}]),
+            "the timeout \"soon\" of a rule for cancel is neither a duration nor a date",
+        ),
+        ("timeouts", json!("1h"), "its timeouts are no object"),
+        (
+            "timeouts",
+            json!({"start": "-1h"}),
+            "its timeout \"-1h\" for start is not a duration",
+        ),
+        (
+            "timeouts",
+            json!({"finish": 5}),
+            "its timeout 5 for finish is not a duration",
+        ),
+        (
+            "triggers",
+            json!([{"cron": "* * * * *", "jitter": "6m"}]),
+            "the jitter \"6m\" is not within 1s to 5m",
+        ),
+        (
+            "triggers",
+            json!([{"cron": "* * * * *", "jitter": "500ms"}]),
+            "is not within 1s to 5m",
+        ),
+        (
+            "triggers",
+            json!([{"cron": "* * * * *", "jitter": "some"}]),
+            "the jitter \"some\" is not a duration",
+        ),
+        (
+            "triggers",
+            json!([{"cron": long}]),
+            "cron is longer than 255 characters",
+        ),
+        (
+            "triggers",
+            json!([{"cron": "* * * * *"}, {"cron": "* * * * *", "jitter": "5s"}]),
+            "two of its triggers are the same",
+        ),
+    ] {
+        let mut odd = function("odd");
+        odd[key] = rule;
+        let (code, detail) = parse(&app(json!([odd]))).unwrap_err();
+        assert_eq!(code, Code::FunctionBad);
+        assert!(detail.contains(reason), "{reason} in {detail}");
+    }
+}
+
+#[test]
+fn an_app_may_register_in_its_answer() {
+    let functions = json!([function("a")]);
+    let body = json!({
+        "app_id": "app", "appVersion": "7", "capabilities": {"in_band_sync": "v1"}, "env": null,
+        "framework": "nextjs", "functions": functions, "inspection": {"x": 1}, "platform": "vercel",
+        "sdk_author": "inngest", "sdk_language": "js", "sdk_version": "v4.24.0", "url": "http://h/x",
+    });
+    let answer = |body: &Value, pairs: &[(&'static str, &'static str)]| {
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        from_in_band(&Bytes::from(body.to_string()), &headers)
+    };
+    let in_band = ("x-inngest-sync-kind", "in_band");
+    let given = answer(&body, &[in_band]).unwrap().unwrap();
+    assert_eq!(
+        (given.app_name.as_str(), given.app_version.as_str()),
+        ("app", "7")
+    );
+    assert_eq!(
+        (given.sdk.as_str(), given.url.as_str()),
+        ("js:v4.24.0", "http://h/x")
+    );
+    assert_eq!(
+        (given.framework.as_str(), given.functions.len()),
+        ("nextjs", 1)
+    );
+
+    let sent = json!({"appName": "app", "appVersion": "7", "url": "http://h/x", "deployType": "ping",
+        "framework": "nextjs", "platform": "vercel", "sdk": "js:v4.24.0", "v": "0.1",
+        "functions": functions});
+    assert_eq!(given.checksum, parse(&sent).unwrap().checksum);
+
+    let python = json!({"app_id": "app", "functions": functions, "sdk_language": "py",
+        "sdk_version": "0.5.19", "url": "http://h/x"});
+    let python = answer(&python, &[in_band, ("x-inngest-framework", "fast_api")]);
+    let python = python.unwrap().unwrap();
+    assert_eq!(
+        (python.sdk_language(), python.sdk_version()),
+        ("py", "0.5.19")
+    );
+    assert_eq!(python.framework, "fast_api");
+    let mut silent = body.clone();
+    silent["sdk_language"] = "".into();
+    let silent = answer(&silent, &[in_band, ("x-inngest-sdk", "inngest-js:v4.24.0")]);
+    assert_eq!(silent.unwrap().unwrap().sdk, "js:v4.24.0");
+
+    assert!(answer(&json!({"message": "ok"}), &[]).unwrap().is_none());
+    let kind = ("x-inngest-sync-kind", "out_of_band");
+    assert!(answer(&body, &[kind]).unwrap().is_none());
+    let nameless = answer(&json!({"url": "http://h/x"}), &[in_band]).unwrap_err();
+    assert_eq!(nameless.code, Code::RegisterBad);
+    let mut odd = body;
+    odd["functions"][0]["triggers"] = json!([]);
+    assert_eq!(
+        answer(&odd, &[in_band]).unwrap_err().code,
+        Code::FunctionBad
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(
@@ -223,10 +424,16 @@ proptest! {
             prop::collection::vec(any::<u8>(), 0..80),
             "\\{\"appName\":\"a\",\"url\":\"http://h\",\"functions\":\\[\\{[\\[\\]{}\":,a-z0-9 ]{0,60}\\}\\]\\}"
                 .prop_map(String::into_bytes),
+            ("cancel|timeouts|triggers|jitter", "[\\[\\]{}\":,a-z0-9 ]{0,40}").prop_map(|(key, value)| {
+                format!("{{\"appName\":\"a\",\"url\":\"http://h\",\"functions\":[{{\"{key}\":[{{\"event\":\"e\",\"timeout\":\"{value}\"}}]}}]}}").into_bytes()
+            }),
         ],
         url in "\\PC{0,40}",
     ) {
-        let _ = parse_registration(&Bytes::from(body));
+        let body = Bytes::from(body);
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-inngest-sync-kind", "in_band".parse().unwrap());
+        let _ = (parse_registration(&body), from_in_band(&body, &headers));
         let _ = dunlin_wire::register::app_identity_url(&url);
     }
 }

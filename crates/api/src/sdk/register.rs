@@ -105,6 +105,6 @@ fn function_of(parsed: FunctionConfig) -> FunctionSpec {
 fn trigger_of(parsed: Trigger) -> TriggerSpec {
     match parsed {
         Trigger::Event { name, expression } => TriggerSpec::Event { name, expression },
-        Trigger::Cron { schedule } => TriggerSpec::Cron { schedule },
+        Trigger::Cron { schedule, .. } => TriggerSpec::Cron { schedule },
     }
 }

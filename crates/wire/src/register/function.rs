@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use dunlin_types::Payload;
 use dunlin_types::limits::{
-    CANCELS_PER_FUNCTION_MAX, CONCURRENCY_RULES_MAX, RETRIES_MAX, TRIGGER_EVENT_CHARS_MAX,
-    TRIGGERS_PER_FUNCTION_MAX,
+    CONCURRENCY_RULES_MAX, RETRIES_MAX, TRIGGER_EVENT_CHARS_MAX, TRIGGERS_PER_FUNCTION_MAX,
 };
 
+use super::rules::{self, CancelRule, Timeouts};
 use super::url;
 use crate::json::{self, Members};
 
@@ -24,8 +24,10 @@ pub enum Trigger {
     },
     /// A schedule.
     Cron {
-        /// The schedule's text.
+        /// The schedule's text, with its zone; not judged here.
         schedule: String,
+        /// How much later than the schedule says a run may start.
+        jitter_ms: Option<i64>,
     },
 }
 
@@ -42,6 +44,10 @@ pub struct FunctionConfig {
     pub url: String,
     /// How often a failed attempt is repeated, where the function says so.
     pub retries: Option<u8>,
+    /// Events that cancel its runs.
+    pub cancel: Vec<CancelRule>,
+    /// How long its runs may take.
+    pub timeouts: Timeouts,
     /// Rules it asks for that this version does not enforce.
     pub unbuilt: Vec<String>,
     /// All of it, as it was registered.
@@ -67,19 +73,22 @@ pub(super) fn parse(text: &str) -> Result<FunctionConfig, Refusal> {
     }
     let triggers = triggers(&members, &mut why);
     let (url, retries) = step(&members, &mut why);
-    check_rules(&members, &mut why);
+    let cancel = rules::cancels(&members, &mut why);
+    let timeouts = rules::timeouts(&members, &mut why);
+    check_concurrency(&members, &mut why);
     if !why.is_empty() {
         let shown = if slug.is_empty() { name } else { slug };
         return Err((shown, why));
     }
-    let crons = triggers.iter().any(|t| matches!(t, Trigger::Cron { .. }));
     Ok(FunctionConfig {
         slug,
         name,
-        unbuilt: unbuilt(&members, crons),
+        unbuilt: unbuilt(&members),
         triggers,
         url,
         retries,
+        cancel,
+        timeouts,
         raw: Payload::from_json(Bytes::copy_from_slice(text.as_bytes())),
     })
 }
@@ -101,7 +110,7 @@ fn triggers(members: &Members<'_>, why: &mut Vec<String>) -> Vec<Trigger> {
     let mut seen = HashSet::new();
     for raw in list {
         match trigger(raw.get()) {
-            Ok(trigger) if !seen.insert(trigger.clone()) => {
+            Ok(trigger) if !seen.insert(identity(&trigger)) => {
                 why.push("two of its triggers are the same".to_owned());
             }
             Ok(trigger) => out.push(trigger),
@@ -111,6 +120,15 @@ fn triggers(members: &Members<'_>, why: &mut Vec<String>) -> Vec<Trigger> {
     out
 }
 
+/// What no two triggers of a function may have in common.
+fn identity(trigger: &Trigger) -> Trigger {
+    let mut trigger = trigger.clone();
+    if let Trigger::Cron { jitter_ms, .. } = &mut trigger {
+        *jitter_ms = None;
+    }
+    trigger
+}
+
 fn trigger(text: &str) -> Result<Trigger, String> {
     let members = Members::of(text).ok_or("a trigger is no object")?;
     let name = members.string("event");
@@ -118,7 +136,7 @@ fn trigger(text: &str) -> Result<Trigger, String> {
     match (name.is_empty(), schedule.is_empty()) {
         (true, true) => Err("a trigger has neither event nor cron".to_owned()),
         (false, false) => Err("a trigger has both event and cron".to_owned()),
-        (true, false) => Ok(Trigger::Cron { schedule }),
+        (true, false) => rules::cron(schedule, &members),
         (false, true) if name.chars().count() > TRIGGER_EVENT_CHARS_MAX => Err(format!(
             "a trigger's event name is longer than {TRIGGER_EVENT_CHARS_MAX} characters"
         )),
@@ -164,54 +182,35 @@ fn step(members: &Members<'_>, why: &mut Vec<String>) -> (String, Option<u8>) {
     (address, retries)
 }
 
-fn check_rules(members: &Members<'_>, why: &mut Vec<String>) {
-    let count = |key: &str| {
-        members
-            .get(key)
-            .and_then(json::elements)
-            .map_or(0, |l| l.len())
-    };
-    for (key, most) in [
-        ("cancel", CANCELS_PER_FUNCTION_MAX),
-        ("concurrency", CONCURRENCY_RULES_MAX),
-    ] {
-        if count(key) > most {
-            why.push(format!(
-                "it has {} rules for {key}, at most {most} are allowed",
-                count(key)
-            ));
-        }
+fn check_concurrency(members: &Members<'_>, why: &mut Vec<String>) {
+    let rules = members.get("concurrency").and_then(json::elements);
+    let count = rules.map_or(0, |rules| rules.len());
+    if count > CONCURRENCY_RULES_MAX {
+        why.push(format!(
+            "it has {count} rules for concurrency, at most {CONCURRENCY_RULES_MAX} are allowed"
+        ));
     }
 }
 
-/// The key of each rule on the wire, and what people call it.
-const RULES: [(&str, &str); 10] = [
-    ("concurrency", "concurrency"),
-    ("batchEvents", "batchEvents"),
-    ("rateLimit", "rateLimit"),
-    ("throttle", "throttle"),
-    ("debounce", "debounce"),
-    ("priority", "priority"),
-    ("singleton", "singleton"),
-    ("cancel", "cancelOn"),
-    ("idempotency", "idempotency"),
-    ("timeouts", "timeouts"),
+/// The rules that are not enforced, by their keys.
+const UNBUILT: [&str; 8] = [
+    "concurrency",
+    "batchEvents",
+    "rateLimit",
+    "throttle",
+    "debounce",
+    "priority",
+    "singleton",
+    "idempotency",
 ];
 
-fn unbuilt(members: &Members<'_>, crons: bool) -> Vec<String> {
+fn unbuilt(members: &Members<'_>) -> Vec<String> {
     let asked = |key: &str| {
         members.get(key).is_some_and(|text| {
             let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
             !matches!(plain.as_str(), "[]" | "{}" | "\"\"" | "0")
         })
     };
-    let mut out: Vec<String> = RULES
-        .iter()
-        .filter(|(key, _)| asked(key))
-        .map(|(_, name)| (*name).to_owned())
-        .collect();
-    if crons {
-        out.push("cron triggers".to_owned());
-    }
-    out
+    let asked = UNBUILT.iter().filter(|key| asked(key));
+    asked.map(|key| (*key).to_owned()).collect()
 }
