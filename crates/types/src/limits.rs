@@ -129,7 +129,7 @@ pub const OP_METADATA_BYTES_MAX: usize = 64 * 1024;
 pub const OUTBOUND_HEADERS_MAX: usize = 128;
 /// Names and values of those together, as much as servers commonly take.
 pub const OUTBOUND_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Name of a signal, or id of an invoked or deferred function: kept in memory while it is waited for.
+/// Name of a signal, or id of an invoked or deferred function; in memory while it is waited for.
 pub const TARGET_NAME_BYTES_MAX: usize = 1024;
 /// Wait of an op that names no timeout: a year (SDK protocol).
 pub const WAIT_MS_DEFAULT: i64 = 365 * 24 * 60 * 60 * 1000;
@@ -155,6 +155,17 @@ pub const RETRY_AFTER_MS_MIN: i64 = 1_000;
 pub const RETRY_AFTER_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 /// Longest sleep or wait: 366 days (SDK protocol).
 pub const SLEEP_MS_MAX: i64 = 366 * 24 * 60 * 60 * 1000;
+/// Longest wait for an event, a signal or an invoked run, and the one that is meant where none is
+/// named: 366 days (SDK protocol).
+pub const WAIT_MS_MAX: i64 = SLEEP_MS_MAX;
+/// Waits that one event resumes in one decision; the others follow in slices of that many, so that
+/// an event which a hundred thousand runs wait for does not hold everybody else up.
+pub const RESUMED_PER_TURN_MAX: usize = 256;
+/// Bytes of requests that steps asked the server to make and that are not answered yet. Beyond it
+/// the oldest are forgotten, and their apps asked for them again.
+pub const REQUESTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// With `--cron-missed skip`, a tick that is later than this is skipped.
+pub const TICK_LATE_MS_MAX: i64 = 60_000;
 /// Times that an item is sent out again after unclean stops before its attempt fails.
 pub const REDISPATCHES_MAX: u8 = 5;
 /// Least delay of the first call of an item after an unclean stop.
@@ -180,8 +191,8 @@ pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const MANAGEMENT_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Body of a checkpoint: a response's worth of ops.
 pub const CHECKPOINT_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Body of a signal: one step's output and the name.
-pub const SIGNAL_BODY_BYTES_MAX: usize = STEP_OUTPUT_BYTES_MAX + 64 * 1024;
+/// Body of a signal: what a step may put out, and the name.
+pub const SIGNAL_BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// Text of an expression.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;

@@ -37,7 +37,7 @@ fn op(text: &str) -> Op {
 fn refused(text: &str) -> Failure {
     match reply(format!("[{text}]")) {
         Reply::Failed(failure) => failure,
-        other => panic!("{text}: {other:?}"),
+        other => panic!("{text:.200}: {other:.200?}"),
     }
 }
 
@@ -535,6 +535,8 @@ fn operations_that_lack_what_they_need_fail_the_attempt() {
 #[test]
 fn input_over_the_limit_is_refused() {
     let large = "x".repeat(STEP_INPUT_BYTES_MAX);
+    let deferred = kind("DeferAdd", json!({"fn_slug": "f", "input": {"a": large}}));
+    assert!(matches!(deferred, OpKind::DeferAdd { input, .. } if input.len() > large.len()));
     for (op, opts) in [
         ("StepRun", json!({"input": [large]})),
         ("StepPlanned", json!({"input": [large]})),
@@ -547,7 +549,6 @@ fn input_over_the_limit_is_refused() {
             "InvokeFunction",
             json!({"function_id": "f", "payload": {"data": {"a": large}}}),
         ),
-        ("DeferAdd", json!({"fn_slug": "f", "input": {"a": large}})),
     ] {
         let failed = refused(&json!({"op": op, "id": "a", "opts": opts}).to_string());
         assert_eq!(

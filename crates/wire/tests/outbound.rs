@@ -47,6 +47,18 @@ fn any_answer_to_a_fetch_is_its_value() {
 }
 
 #[test]
+fn javascript_can_rebuild_every_answer() {
+    let none = gateway_result(false, URL, 204, &HeaderMap::new(), &Bytes::new()).unwrap();
+    assert_eq!(json_of(none.as_str())["body"], Value::Null);
+    let empty = gateway_result(false, URL, 200, &HeaderMap::new(), &Bytes::new()).unwrap();
+    assert_eq!(json_of(empty.as_str())["body"], "");
+    let mut odd = HeaderMap::new();
+    odd.insert("x-a", http::HeaderValue::from_bytes(b"caf\xe9").unwrap());
+    let value = gateway_result(false, URL, 200, &odd, &Bytes::new()).unwrap();
+    assert_eq!(json_of(value.as_str())["headers"]["X-A"], "caf\u{e9}");
+}
+
+#[test]
 fn a_model_s_answer_is_its_json() {
     let body = Bytes::from_static(b" {\"id\":\"c1\",\"usage\":{\"prompt_tokens\":3}} \n");
     let value = gateway_result(true, URL, 200, &HeaderMap::new(), &body).unwrap();

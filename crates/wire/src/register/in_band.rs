@@ -1,4 +1,5 @@
-//! Registrations that an app gives as its answer to our asking, because it cannot reach this server.
+//! Registrations that an app gives as its answer to our asking, because it cannot reach this
+//! server.
 
 use bytes::Bytes;
 use dunlin_types::Coded;
@@ -7,12 +8,13 @@ use http::HeaderMap;
 use super::{App, Registration, members_of};
 use crate::json::Members;
 
-/// The header by which we ask for a registration in the answer (`in_band`), and by which the app says
-/// that this is one.
+/// The header by which we ask for a registration in the answer (`in_band`), and by which the app
+/// says that this is one.
 pub const SYNC_KIND_HEADER: &str = "x-inngest-sync-kind";
 
-/// Reads an app's answer of success to our asking; `None` when the app chose to register by a request
-/// of its own. The signature is checked before, with [`crate::sign::SigningKey::verify_response`].
+/// Reads an app's answer of success to our asking; `None` when the app chose to register by a
+/// request of its own. The signature is checked before, with
+/// [`crate::sign::SigningKey::verify_response`].
 ///
 /// # Errors
 /// As [`super::parse_registration`].

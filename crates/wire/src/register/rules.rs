@@ -70,7 +70,7 @@ fn cancel(text: &str) -> Result<CancelRule, String> {
     }
     if event.chars().count() > TRIGGER_EVENT_CHARS_MAX {
         return Err(format!(
-            "the event name of a rule for cancel is longer than {TRIGGER_EVENT_CHARS_MAX} characters"
+            "a rule for cancel has an event name of more than {TRIGGER_EVENT_CHARS_MAX} characters"
         ));
     }
     let timeout = members.get("timeout").filter(|text| *text != "\"\"");

@@ -81,17 +81,25 @@ fn fetched(url: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Payload 
     let mut all = Map::new();
     for name in headers.keys() {
         let values = headers.get_all(name).iter();
-        let texts: Vec<_> = values
-            .map(|v| String::from_utf8_lossy(v.as_bytes()))
-            .collect();
+        let texts: Vec<String> = values.map(|value| latin1(value.as_bytes())).collect();
         all.insert(capitalised(name.as_str()), texts.join(",").into());
     }
+    // JavaScript refuses any body, even an empty one, with a status that has none.
+    let body = match status {
+        204 | 205 | 304 if body.is_empty() => Value::Null,
+        _ => String::from_utf8_lossy(body).into(),
+    };
     let mut out = Map::new();
-    out.insert("body".to_owned(), String::from_utf8_lossy(body).into());
+    out.insert("body".to_owned(), body);
     out.insert("headers".to_owned(), Value::Object(all));
     out.insert("status_code".to_owned(), status.into());
     out.insert("url".to_owned(), url.into());
     Payload::from_json(Value::Object(out).to_string())
+}
+
+/// Headers are bytes; as these characters they survive the way back into a header.
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 /// `content-type` as `Content-Type`, which is how apps have seen the names so far.

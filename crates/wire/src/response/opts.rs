@@ -126,8 +126,9 @@ impl<'a> Opts<'a> {
         let payload = self.get("payload").and_then(Members::of);
         let field = |key: &str| payload.as_ref().and_then(|members| members.get(key));
         let user = field("user").filter(|text| text.starts_with('{'));
+        let given = [field("data"), user].into_iter().flatten();
+        self.check_input(given.map(str::len).sum())?;
         if let Some(user) = user {
-            self.check_input(user.len())?;
             check_json("its user", user).map_err(|why| self.bad(&format!("is refused: {why}")))?;
         }
         Ok(OpKind::Invoke {
@@ -140,12 +141,11 @@ impl<'a> Opts<'a> {
     }
 
     pub(super) fn defer_add(&self) -> Result<OpKind, Coded> {
-        let meta = self.get("meta");
-        self.check_input(meta.map_or(0, str::len))?;
+        // That it is too large ends no run, so it is left to the engine to drop it.
         Ok(OpKind::DeferAdd {
             function: self.target("fn_slug")?,
             input: self.event_data(self.get("input"))?,
-            meta: meta.map(|text| json::cut(self.body, text)),
+            meta: self.get("meta").map(|text| json::cut(self.body, text)),
         })
     }
 
@@ -165,7 +165,6 @@ impl<'a> Opts<'a> {
         if !text.starts_with('{') {
             return Err(self.bad("passes on data that is no object"));
         }
-        self.check_input(text.len())?;
         check_json("its data", text).map_err(|why| self.bad(&format!("is refused: {why}")))?;
         Ok(without_reserved(self.body, text))
     }
