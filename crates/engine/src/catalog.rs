@@ -112,6 +112,13 @@ impl Catalog {
             .map_or(0, |function| function.row.app)
     }
 
+    /// The function of that composite id or UUID, if it is registered now.
+    pub(crate) fn find(&self, function: &str) -> Option<u32> {
+        let named = |f: &&Function| f.row.slug == function || *f.id == *function;
+        let live = self.functions.iter().filter(|f| f.row.archived.is_none());
+        live.filter(named).map(|f| f.row.number).next()
+    }
+
     /// Whether any function is triggered by events of that name.
     pub(crate) fn is_trigger(&self, name: &str) -> bool {
         !self.named(name).is_empty()
@@ -173,7 +180,7 @@ impl Catalog {
         }
     }
 
-    fn put_function(&mut self, row: FunctionRow) {
+    pub(crate) fn put_function(&mut self, row: FunctionRow) {
         let index = row.number as usize;
         let app = self
             .app(row.app)

@@ -12,11 +12,42 @@ pub enum TriggerSpec {
         /// Text of the expression.
         expression: Option<String>,
     },
-    /// A time table; kept and shown, not fired yet.
+    /// A time table.
     Cron {
         /// The schedule.
         schedule: String,
+        /// Ticks are spread over so many milliseconds.
+        jitter_ms: Option<i64>,
     },
+}
+
+/// Events that cancel a function's runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelRule {
+    /// The event's name.
+    pub event: String,
+    /// Text of the expression over the run's `event` and the incoming `async`.
+    pub condition: Option<String>,
+    /// Until when the rule holds; a year when absent.
+    pub until: Option<RuleTime>,
+}
+
+/// An end that a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleTime {
+    /// Milliseconds after the run was made.
+    AfterMs(i64),
+    /// An instant.
+    At(Timestamp),
+}
+
+/// How long a function's runs may take, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From being made to the first call.
+    pub start_ms: Option<i64>,
+    /// From the first call to the end.
+    pub finish_ms: Option<i64>,
 }
 
 /// A function as an app registers it.
@@ -32,6 +63,10 @@ pub struct FunctionSpec {
     pub url: String,
     /// Retries after the first attempt, if it says.
     pub retries: Option<u8>,
+    /// What cancels its runs.
+    pub cancel: Vec<CancelRule>,
+    /// How long its runs may take.
+    pub timeouts: Timeouts,
     /// Rules it asks for that are not enforced.
     pub unbuilt: Vec<String>,
     /// The configuration as it came.
@@ -105,12 +140,18 @@ pub struct FunctionRow {
     pub created: Timestamp,
     /// When its app stopped registering it.
     pub archived: Option<Timestamp>,
+    /// When somebody paused it: events start no runs then, and its runs make no calls.
+    pub paused: Option<Timestamp>,
     /// What starts it.
     pub triggers: Vec<TriggerSpec>,
     /// Where it is called.
     pub url: String,
     /// Retries after the first attempt.
     pub retries: Option<u8>,
+    /// What cancels its runs.
+    pub cancel: Vec<CancelRule>,
+    /// How long its runs may take.
+    pub timeouts: Timeouts,
     /// Rules it asks for that are not enforced.
     pub unbuilt: Vec<String>,
     /// The configuration as it came.

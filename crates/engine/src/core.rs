@@ -1,20 +1,25 @@
 //! The engine's state and its face: what an input needs, what it leads to, when to wake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use dunlin_types::{DedupeKey, Event, Seq, Timestamp, limits};
 
 use crate::catalog::Catalog;
+use crate::claims::Claims;
 use crate::effect::{Answer, Effect};
 use crate::fold::Fold;
 use crate::input::Input;
 use crate::ledger::Ledger;
 use crate::ledgers::{Ledgers, Rest};
-use crate::live::Live;
+use crate::live::{ItemKind, Live};
 use crate::packed::Packed;
+use crate::requests::Requests;
 use crate::schedule::Schedule;
 use crate::step::StepRow;
+use crate::tails::Tails;
+use crate::ticks::{Missed, Ticks};
+use crate::waits::Waits;
 use crate::write::{RunRow, Write};
 
 /// What an operator can set.
@@ -34,6 +39,8 @@ pub struct Options {
     pub rows_per_fold: u64,
     /// Counts the starts of this store, from 1; the high part of every generation.
     pub boot: u64,
+    /// What becomes of ticks of time tables that went by while the server was down.
+    pub missed_ticks: Missed,
 }
 
 impl Default for Options {
@@ -46,6 +53,7 @@ impl Default for Options {
             ledger_cache_bytes_max: limits::LEDGER_CACHE_BYTES_MAX,
             rows_per_fold: crate::fold::ROWS_PER_FOLD_DEFAULT,
             boot: 1,
+            missed_ticks: Missed::Once,
         }
     }
 }
@@ -118,6 +126,13 @@ pub struct Engine {
     pub(crate) timers: Packed<(Timestamp, Seq, Seq), ()>,
     pub(crate) schedule: Schedule,
     pub(crate) fold: Fold,
+    pub(crate) tails: Tails,
+    pub(crate) waits: Waits,
+    pub(crate) requests: Requests,
+    pub(crate) ticks: Ticks,
+    pub(crate) claims: Claims,
+    /// Events that this input has told of and nobody has taken yet.
+    pub(crate) later: VecDeque<Arc<Event>>,
 }
 
 /// A context and the outcome that grows under it.
@@ -163,6 +178,12 @@ impl Engine {
             timers: Packed::default(),
             schedule: Schedule::default(),
             fold: Fold::default(),
+            tails: Tails::default(),
+            waits: Waits::default(),
+            requests: Requests::default(),
+            ticks: Ticks::default(),
+            claims: Claims::default(),
+            later: VecDeque::new(),
         }
     }
 
@@ -198,7 +219,7 @@ impl Engine {
             Input::Due { run, .. } | Input::Fetched { run } | Input::Cancel { run, .. } => {
                 Some(*run)
             }
-            Input::Events { .. } | Input::Register { .. } | Input::AppSeen { .. } => None,
+            _ => None,
         }
     }
 
@@ -210,7 +231,12 @@ impl Engine {
                 ledger: None,
                 dedupe: self.event_keys(events),
             },
-            Input::Register { .. } | Input::AppSeen { .. } => Needs::default(),
+            Input::Invoke {
+                function, event, ..
+            } => Needs {
+                ledger: None,
+                dedupe: self.invoke_keys(function, event),
+            },
             _ => Needs {
                 ledger: self.ledger_needed(input),
                 dedupe: Vec::new(),
@@ -232,7 +258,7 @@ impl Engine {
             Input::Due { item, .. } => live
                 .items
                 .get(*item)
-                .is_some_and(|i| i.kind == crate::live::ItemKind::Timer),
+                .is_some_and(|i| matches!(i.kind, ItemKind::End | ItemKind::StartTimeout)),
             _ => true,
         };
         wanted.then_some(run)
@@ -244,10 +270,13 @@ impl Engine {
         self.event_keys(std::slice::from_ref(event))
     }
 
-    /// The end of a live run's chain of step rows; its own row if there are none.
-    #[must_use]
-    pub fn last_row(&self, run: Seq) -> Seq {
-        self.live.get(&run).map_or(run, |live| live.last)
+    /// A load of a run's ledger begins; tells the row up to which its chain is to be read, its own
+    /// row if there is none.
+    pub fn load_begins(&mut self, run: Seq) -> Seq {
+        match self.live.get(&run) {
+            Some(live) => self.tails.load_begins(run, live.last),
+            None => run,
+        }
     }
 
     /// Decides what an input leads to.
@@ -255,7 +284,7 @@ impl Engine {
         let commit = cx.commit;
         let run = Self::run_of(&input);
         if let (Some(run), Some(rows)) = (run, loaded.ledger) {
-            self.take_in(run, rows);
+            self.take_in(run, rows, commit);
         }
         let mut work = Work {
             cx,
@@ -273,20 +302,12 @@ impl Engine {
                 run,
                 created,
             } => self.cancel(&mut work, token, run, created),
-            Input::Register {
-                token,
-                registration,
-            } => {
-                self.register(&mut work, token, *registration);
-            }
-            Input::AppSeen {
-                url,
-                identity_url,
-                error,
-            } => {
-                self.app_seen(&mut work, url, identity_url, error);
-            }
+            other => self.handle_outer(&mut work, other),
         }
+        // What goes out may end a run, and what ends tells others.
+        self.pass_on(&mut work);
+        self.dispatch_ready(&mut work);
+        self.pass_on(&mut work);
         self.dispatch_ready(&mut work);
         if let Some(run) = run {
             let now = work.now();
@@ -295,11 +316,48 @@ impl Engine {
         work.out
     }
 
-    /// Builds the ledger of a live run from its rows.
-    fn take_in(&mut self, run: Seq, rows: LedgerRows) {
+    /// Inputs that are about no run that exists, or about many.
+    fn handle_outer(&mut self, work: &mut Work<'_, '_>, input: Input) {
+        match input {
+            Input::Signal { token, name, data } => self.signal(work, token, &name, data),
+            Input::Invoke {
+                token,
+                function,
+                event,
+            } => self.invoke_directly(work, token, &function, *event),
+            Input::Rerun { token, rerun } => self.rerun(work, token, *rerun),
+            Input::Pause {
+                token,
+                function,
+                paused,
+            } => self.pause(work, token, function, paused),
+            Input::Tick {
+                function,
+                schedule,
+                at,
+            } => self.tick(work, function, &schedule, at),
+            Input::Resume { event } => self.resume_claimed(work, event),
+            Input::Register {
+                token,
+                registration,
+            } => self.register(work, token, *registration),
+            Input::AppSeen {
+                url,
+                identity_url,
+                error,
+            } => self.app_seen(work, url, identity_url, error),
+            _ => {}
+        }
+    }
+
+    /// Builds the ledger of a live run from its rows, and from those that were appended since.
+    fn take_in(&mut self, run: Seq, rows: LedgerRows, commit: u64) {
+        let tail = self.tails.load_ends(run);
         if self.live.contains_key(&run) && self.ledgers.get(run).is_none() {
             let mut ledger = Ledger::new(rows.run.created, rows.events.into());
             rows.steps.iter().for_each(|row| ledger.apply(row));
+            tail.iter().for_each(|row| ledger.apply(row));
+            ledger.dirty = if tail.is_empty() { 0 } else { commit };
             self.ledgers.put(run, ledger);
         }
     }
@@ -322,6 +380,7 @@ impl Engine {
 
     /// Tells that `commit` and all before it are durable; ledgers beyond the budget may go.
     pub fn committed(&mut self, commit: u64) {
+        self.tails.committed(commit);
         let live = &self.live;
         let far = |run| {
             live.get(&run)
@@ -336,12 +395,22 @@ impl Engine {
     /// When something comes due by itself.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(due, _, _)| *due)
+        if self.claims.first().is_some() {
+            return Some(Timestamp::ZERO);
+        }
+        let timer = self.timers.first().map(|(due, _, _)| *due);
+        timer.into_iter().chain(self.ticks.next_wake()).min()
     }
 
-    /// Takes up at most `max` timers that are due.
+    /// Takes up at most `max` things that are due.
     pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
         let mut due = Vec::new();
+        due.extend(self.claims.first().map(|event| Input::Resume { event }));
+        while due.len() < max
+            && let Some(tick) = self.ticks.take_due(now)
+        {
+            due.push(tick);
+        }
         while due.len() < max {
             match self.timers.first().copied() {
                 Some((at, run, item)) if at <= now => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Code, Event, Seq, StepId, Timestamp, Token, Ulid};
+use dunlin_types::{Code, Event, OutboundRequest, Seq, StepId, Timestamp, Token, Ulid};
 
 use crate::input::CallId;
 use crate::ledger::RunState;
@@ -12,12 +12,31 @@ use crate::ledger::RunState;
 pub enum Effect {
     /// Call the app.
     Call(Box<Call>),
+    /// Make a request for a run.
+    Request(Box<Request>),
     /// Load the ledger of a run and come back with [`crate::Input::Fetched`].
     Fetch(Seq),
     /// Answer somebody who waits.
     Answer(Token, Answer),
     /// The set of apps has changed.
     AppsChanged,
+}
+
+/// A request to make for a run. Its outcome comes back as the reply to a call that reports the step.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its name.
+    pub id: CallId,
+    /// The run's public id.
+    pub run_id: Ulid,
+    /// The step it is for.
+    pub step: StepId,
+    /// The name users see.
+    pub name: String,
+    /// Of this item, from 0.
+    pub attempt: u8,
+    /// What to send.
+    pub request: Arc<OutboundRequest>,
 }
 
 /// A call to make.
@@ -75,6 +94,28 @@ pub enum Answer {
     NoSuchRun,
     /// The run had ended before.
     HadEnded,
+    /// The signal was handed to this run.
+    Signalled(Seq),
+    /// Nobody waits for that signal.
+    NoSuchSignal,
+    /// A new run was made.
+    Started {
+        /// Its id.
+        run: Ulid,
+        /// The internal id of the event that started it.
+        event: Ulid,
+    },
+    /// That event has started the function before, as this run.
+    StartedBefore(Seq),
+    /// The function is paused: the event of this id is in the log, and the run is recorded as skipped.
+    Skipped(Ulid),
+    /// There is no such function.
+    NoSuchFunction,
+    /// The function is paused, or goes on.
+    Paused {
+        /// Whether that was news.
+        modified: bool,
+    },
 }
 
 /// Time of the next thing to do by itself.

@@ -50,7 +50,7 @@ impl Engine {
             }
             if live.imaged != live.last {
                 live.imaged = live.last;
-                let items = live.items.encode();
+                let items = live.picture();
                 writes.push(Write::Image(Image {
                     run: *run,
                     function: live.function,

@@ -1,8 +1,13 @@
 //! What the core is told.
 
-use dunlin_types::{Code, NewEvent, Payload, Seq, StepId, Timestamp, Token};
+use std::sync::Arc;
+
+use dunlin_types::{
+    Code, Event, NewEvent, OutboundRequest, Payload, Seq, StepId, Timestamp, Token,
+};
 
 use crate::config::Registration;
+use crate::step::StepKind;
 
 /// Everything that can happen to the engine.
 #[derive(Clone, Debug)]
@@ -39,6 +44,54 @@ pub enum Input {
         /// The creation time its id carries, which must be the run's.
         created: Timestamp,
     },
+    /// Somebody sends a signal.
+    Signal {
+        /// Who waits.
+        token: Token,
+        /// Its name.
+        name: String,
+        /// What goes with it, as JSON.
+        data: Payload,
+    },
+    /// Somebody starts a function directly, whatever its triggers say.
+    Invoke {
+        /// Who waits.
+        token: Token,
+        /// The function, by its composite id or its UUID.
+        function: String,
+        /// The event that it gets; its name is `inngest/function.invoked`.
+        event: Box<NewEvent>,
+    },
+    /// Somebody wants a run made again.
+    Rerun {
+        /// Who waits.
+        token: Token,
+        /// What to make.
+        rerun: Box<Rerun>,
+    },
+    /// Somebody pauses a function, or has it go on.
+    Pause {
+        /// Who waits.
+        token: Token,
+        /// The function's number.
+        function: u32,
+        /// Which of the two.
+        paused: bool,
+    },
+    /// A tick of a time table came due.
+    Tick {
+        /// The function.
+        function: u32,
+        /// The time table's text.
+        schedule: String,
+        /// The tick.
+        at: Timestamp,
+    },
+    /// A slice of what an event matches is to be resumed.
+    Resume {
+        /// The event.
+        event: Seq,
+    },
     /// An app registers.
     Register {
         /// Who waits.
@@ -55,6 +108,36 @@ pub enum Input {
         /// Why it could not be synced; none if it answered.
         error: Option<(Code, String)>,
     },
+}
+
+/// A run to make again, with what is kept of it.
+#[derive(Clone, Debug)]
+pub struct Rerun {
+    /// The run.
+    pub original: Seq,
+    /// Its function.
+    pub function: u32,
+    /// The events that started it.
+    pub events: Vec<Arc<Event>>,
+    /// The protocol version that it spoke; none if that was not known.
+    pub version: Option<i64>,
+    /// Results that the new run begins with, in the order in which they came.
+    pub results: Vec<KeptResult>,
+    /// The step to run first, its name, and its arguments if they are to be others.
+    pub from: Option<(StepId, String, Option<Payload>)>,
+}
+
+/// A step's result that a repeated run begins with.
+#[derive(Clone, Debug)]
+pub struct KeptResult {
+    /// The step.
+    pub id: StepId,
+    /// The name users see.
+    pub name: String,
+    /// One of the kinds that complete a step.
+    pub kind: StepKind,
+    /// Output or error.
+    pub payload: Payload,
 }
 
 /// What names one dispatch of an item.
@@ -118,6 +201,8 @@ pub struct Op {
     pub name: String,
     /// Whether its end is to be discovered at once.
     pub race: bool,
+    /// What else the SDK tells of the step, for traces: `{"input"?, "metadata"?}`.
+    pub note: Option<Payload>,
     /// What happened or is wanted.
     pub kind: OpKind,
 }
@@ -143,6 +228,43 @@ pub enum OpKind {
     SleepFor(i64),
     /// The function returned this.
     RunComplete(Payload),
+    /// The run waits for an event.
+    WaitForEvent {
+        /// The event's name.
+        event: String,
+        /// Text of the expression over the run's `event` and the incoming `async`.
+        condition: Option<String>,
+        /// When it gives up.
+        until: Timestamp,
+    },
+    /// Another function is to run, and its result is this step's.
+    Invoke {
+        /// The function, by its composite id or its UUID.
+        function: String,
+        /// The data of the event that it gets: a JSON object.
+        data: Payload,
+        /// The event's user.
+        user: Option<Payload>,
+        /// The event's schema version.
+        v: Option<String>,
+        /// When it gives up.
+        until: Timestamp,
+    },
+    /// The run waits for a signal.
+    WaitForSignal {
+        /// Its name.
+        signal: String,
+        /// Whether it takes the place of another run that waits for it.
+        replace: bool,
+        /// When it gives up.
+        until: Timestamp,
+    },
+    /// The server is to make this request.
+    Gateway(Box<OutboundRequest>),
+    /// A function is to be started when the run has ended; the payload says which and with what.
+    DeferAdd(Payload),
+    /// It is not.
+    DeferAbort(StepId),
     /// The app wants another call.
     DiscoveryRequest,
     /// Something that ends the run: not supported, or not valid.

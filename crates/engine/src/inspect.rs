@@ -56,8 +56,8 @@ impl Engine {
     ) -> Vec<String> {
         let mut faults = Vec::new();
         for (run, live) in self.live.iter() {
-            if live.items.is_empty() {
-                faults.push(format!("run {run} has no item"));
+            if live.items.iter().all(|item| item.kind.is_guard()) {
+                faults.push(format!("run {run} has no item that brings it on"));
             }
             self.audit_items(*run, live, called, awaited, &mut faults);
             let Some(ledger) = self.ledgers.get(*run) else {
@@ -75,6 +75,11 @@ impl Engine {
             {
                 faults.push(format!("step {id} of run {run} is pending and not open"));
             }
+        }
+        let waits = self.live.iter().flat_map(|(_, live)| live.items.iter());
+        let waits = waits.filter(|item| item.kind.waits() && item.state != ItemState::Claimed);
+        if waits.count() != self.waits.len() {
+            faults.push("waits and their items differ".to_owned());
         }
         for ((due, run, key), ()) in self.timers.iter() {
             let item = self.live.get(run).and_then(|live| live.items.get(*key));
@@ -99,6 +104,7 @@ impl Engine {
                 ItemState::Ready => self.schedule.holds(run, item.key),
                 ItemState::Fetching => false,
                 ItemState::Calling => called(run, item.key),
+                ItemState::Claimed => self.claims.holds(item.key),
             };
             let comes = item.state != ItemState::Calling && awaited(run);
             if !moves && !comes {

@@ -37,6 +37,10 @@ pub struct RunState {
     pub memos: BTreeMap<StepId, Memo>,
     /// Steps in the order in which they ended.
     pub stack: Vec<StepId>,
+    /// Arguments that steps without a result are to be run with, instead of the function's own.
+    pub inputs: BTreeMap<StepId, Payload>,
+    /// What is to be started when the run has ended, by the id it was reported under.
+    pub defers: BTreeMap<StepId, Payload>,
     /// Bytes of all results.
     pub bytes: usize,
     /// Protocol version: −1 until the app has named one.
@@ -62,11 +66,13 @@ pub struct Ledger {
     pub pending: BTreeSet<StepId>,
     /// Which step's end opened the discovery that is open.
     pub causes: BTreeMap<Seq, StepId>,
+    /// Why the run was stopped, if it was.
+    pub stopped: Option<Payload>,
     /// The commit that holds its newest row; it stays in memory until that has returned.
     pub dirty: u64,
 }
 
-/// A step that is planned or asleep.
+/// A step that has no result yet: planned, asleep or waiting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenStep {
     /// Its item.
@@ -94,6 +100,7 @@ impl Ledger {
             open: BTreeMap::new(),
             pending: BTreeSet::new(),
             causes: BTreeMap::new(),
+            stopped: None,
             dirty: 0,
         }
     }
@@ -116,10 +123,20 @@ impl Ledger {
         if flags.has(StepFlags::CLOSES) {
             self.causes.remove(&row.mark.item);
         }
+        let unnamed = row.id.is_none() && row.mark.kind.completes();
+        let of_item = if unnamed {
+            self.step_of(row.mark.item).cloned()
+        } else {
+            None
+        };
+        let id = row.id.as_ref().or(of_item.as_ref());
         if flags.has(StepFlags::DISCOVERS)
-            && let Some(id) = &row.id
+            && let Some(id) = id
         {
             self.causes.insert(row.mark.seq, id.clone());
+        }
+        if row.mark.kind == StepKind::Stopped {
+            self.stopped = Some(row.payload.clone());
         }
         let state = Arc::make_mut(&mut self.state);
         if flags.has(StepFlags::VERSION_KNOWN) {
@@ -130,9 +147,20 @@ impl Ledger {
             };
         }
         state.force_plan = flags.has(StepFlags::FORCE_PLAN);
-        let Some(id) = &row.id else { return };
+        let Some(id) = id else { return };
         match row.mark.kind {
-            StepKind::Planned | StepKind::Slept => {
+            StepKind::Given => {
+                state.bytes += row.payload.len();
+                state.inputs.insert(id.clone(), row.payload.clone());
+            }
+            StepKind::Deferred => {
+                state.bytes += row.payload.len();
+                state.defers.insert(id.clone(), row.payload.clone());
+            }
+            StepKind::DeferAborted => {
+                state.defers.remove(id);
+            }
+            kind if kind.opens() => {
                 if flags.has(StepFlags::GROUP) {
                     self.pending.insert(id.clone());
                 }
@@ -160,6 +188,7 @@ impl Ledger {
         self.pending.remove(id);
         let state = Arc::make_mut(&mut self.state);
         state.bytes += payload.len();
+        state.inputs.remove(id);
         state.stack.push(id.clone());
         state.memos.insert(
             id.clone(),
@@ -181,6 +210,7 @@ impl Ledger {
             + state.bytes
             + state.stack.capacity() * size_of::<StepId>()
             + nodes_bytes::<StepId, Memo>(state.memos.len())
+            + nodes_bytes::<StepId, Payload>(state.inputs.len() + state.defers.len())
             + nodes_bytes::<StepId, OpenStep>(self.open.len())
             + nodes_bytes::<StepId, ()>(self.pending.len())
             + nodes_bytes::<Seq, StepId>(self.causes.len())

@@ -7,6 +7,7 @@
 
 mod backoff;
 mod catalog;
+mod claims;
 pub mod config;
 mod core;
 mod effect;
@@ -19,15 +20,22 @@ pub mod live;
 mod opcode;
 mod packed;
 mod recover;
+mod requests;
 mod run;
 mod schedule;
 pub mod step;
+mod tails;
+mod ticks;
+mod waits;
 mod write;
 
 pub use catalog::{Catalog, Function};
 pub use core::{Context, Engine, LedgerRows, Loaded, Needs, Options, Outcome};
-pub use effect::{Answer, Call, Effect, Wake};
-pub use input::{CallId, CallReply, Checkpoint, Failure, Input, Op, OpKind, Reply};
+pub use effect::{Answer, Call, Effect, Request, Wake};
+pub use input::{
+    CallId, CallReply, Checkpoint, Failure, Input, KeptResult, Op, OpKind, Reply, Rerun,
+};
 pub use ledger::{Ledger, Memo, MemoKind, RunState};
 pub use run::{lifecycle_data, lifecycle_event};
-pub use write::{Image, LifecycleRow, RunEnd, RunRow, RunStatus, Write};
+pub use ticks::Missed;
+pub use write::{CronRow, Image, LifecycleRow, RunEnd, RunRow, RunStatus, Write};

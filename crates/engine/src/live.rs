@@ -3,7 +3,7 @@
 use dunlin_types::{Seq, Timestamp};
 
 use crate::step::{StepFlags, StepKind, StepMark};
-use crate::write::RunRow;
+use crate::write::{Image, RunRow};
 
 /// What an open item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,91 @@ pub enum ItemKind {
     Step = 2,
     /// A sleep.
     Timer = 3,
+    /// A wait for an event.
+    Wait = 4,
+    /// A wait for the end of an invoked run.
+    Invoke = 5,
+    /// A wait for a signal.
+    Signal = 6,
+    /// A request that the server makes for the run.
+    Gateway = 7,
+    /// The run is stopped; only its end is missing.
+    End = 8,
+    /// A wait for an event that cancels the run.
+    CancelOn = 9,
+    /// The run is cancelled at its instant unless it has begun.
+    StartTimeout = 10,
+    /// The run is cancelled at its instant.
+    FinishTimeout = 11,
+}
+
+impl ItemKind {
+    const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Discovery,
+            2 => Self::Step,
+            3 => Self::Timer,
+            4 => Self::Wait,
+            5 => Self::Invoke,
+            6 => Self::Signal,
+            7 => Self::Gateway,
+            8 => Self::End,
+            9 => Self::CancelOn,
+            10 => Self::StartTimeout,
+            11 => Self::FinishTimeout,
+            _ => return None,
+        })
+    }
+
+    /// Whether it takes a slot at its app and goes out.
+    #[must_use]
+    pub const fn is_called(self) -> bool {
+        matches!(self, Self::Discovery | Self::Step | Self::Gateway)
+    }
+
+    /// Whether it stands for a step that is open.
+    #[must_use]
+    pub const fn is_step(self) -> bool {
+        matches!(
+            self,
+            Self::Step | Self::Timer | Self::Wait | Self::Invoke | Self::Signal | Self::Gateway
+        )
+    }
+
+    /// Whether it waits for something beside time, which the row that opened it describes.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(
+            self,
+            Self::Wait | Self::Invoke | Self::Signal | Self::CancelOn
+        )
+    }
+
+    /// Whether it can only stop the run: a run with nothing else would hang.
+    #[must_use]
+    pub const fn is_guard(self) -> bool {
+        matches!(
+            self,
+            Self::CancelOn | Self::StartTimeout | Self::FinishTimeout
+        )
+    }
+
+    /// What a row of that kind opens.
+    const fn opened_by(kind: StepKind) -> Option<Self> {
+        Some(match kind {
+            StepKind::Planned => Self::Step,
+            StepKind::Slept => Self::Timer,
+            StepKind::Waited => Self::Wait,
+            StepKind::Invoked => Self::Invoke,
+            StepKind::AwaitedSignal => Self::Signal,
+            StepKind::Requested => Self::Gateway,
+            StepKind::Stopped => Self::End,
+            StepKind::CancelOn => Self::CancelOn,
+            StepKind::StartTimeout => Self::StartTimeout,
+            StepKind::FinishTimeout => Self::FinishTimeout,
+            _ => return None,
+        })
+    }
 }
 
 /// What an open item waits for.
@@ -29,6 +114,8 @@ pub enum ItemState {
     Fetching = 3,
     /// The answer to its call; it holds a slot.
     Calling = 4,
+    /// Its turn among all that an event resumes.
+    Claimed = 5,
 }
 
 /// One open item of a run: a call to make or a timer.
@@ -48,6 +135,10 @@ pub struct Item {
     pub state: ItemState,
     /// Times it went out again after an unclean stop.
     pub redispatches: u8,
+    /// Whether its step belongs to a group that is discovered once, when all of it is done.
+    pub grouped: bool,
+    /// Whether its step's end is discovered at once.
+    pub races: bool,
 }
 
 impl Item {
@@ -60,6 +151,8 @@ impl Item {
             kind,
             state: ItemState::Parked,
             redispatches: 0,
+            grouped: false,
+            races: false,
         }
     }
 }
@@ -123,43 +216,39 @@ impl Items {
         }
     }
 
-    /// A version byte, then 19 bytes an item: key, due, attempt, kind, redispatches.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![1_u8];
+    /// A version byte, then 20 bytes an item: key, due, attempt, kind, redispatches, and whether it
+    /// is grouped (1) and races (2).
+    fn encode(&self, out: &mut Vec<u8>) {
         for item in self.iter() {
             out.extend_from_slice(&item.key.0.to_be_bytes());
             out.extend_from_slice(&item.due.ms().to_be_bytes());
             let redispatches = item.redispatches & !crate::recover::RECOVERED;
-            out.extend_from_slice(&[item.attempt, item.kind as u8, redispatches]);
+            let marks = u8::from(item.grouped) | u8::from(item.races) << 1;
+            out.extend_from_slice(&[item.attempt, item.kind as u8, redispatches, marks]);
         }
-        out
     }
 
     /// Reads what [`Items::encode`] wrote; none if it is not that.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (version, rest) = bytes.split_first()?;
-        if *version != 1 || rest.len() % 19 != 0 {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        if !bytes.len().is_multiple_of(20) {
             return None;
         }
         let mut items = Self::default();
-        for item in rest.chunks_exact(19) {
+        for item in bytes.chunks_exact(20) {
             let key = u64::from_be_bytes(item[..8].try_into().ok()?);
             let due = i64::from_be_bytes(item[8..16].try_into().ok()?);
-            let kind = match item[17] {
-                1 => ItemKind::Discovery,
-                2 => ItemKind::Step,
-                3 => ItemKind::Timer,
-                _ => return None,
-            };
+            let kind = ItemKind::from_number(item[17])?;
             let mut read = Item::new(Seq(key), kind, Timestamp::from_ms(due));
             (read.attempt, read.redispatches) = (item[16], item[18]);
+            (read.grouped, read.races) = (item[19] & 1 != 0, item[19] & 2 != 0);
             items.push(read);
         }
         Some(items)
     }
 }
+
+/// The version of images that this program writes.
+const IMAGE_VERSION: u8 = 2;
 
 /// A run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +261,8 @@ pub struct Live {
     pub items: Items,
     /// Its function.
     pub function: u32,
+    /// The settings that its next row carries: [`StepFlags::RUN`].
+    pub flags: StepFlags,
 }
 
 impl Live {
@@ -185,13 +276,40 @@ impl Live {
             imaged: Seq(0),
             items,
             function: row.function,
+            flags: StepFlags::default(),
         }
+    }
+
+    /// Its items and settings, for an image: a version byte, two of flags, the items.
+    #[must_use]
+    pub fn picture(&self) -> Vec<u8> {
+        let mut out = vec![IMAGE_VERSION];
+        out.extend_from_slice(&self.flags.0.to_be_bytes());
+        self.items.encode(&mut out);
+        out
+    }
+
+    /// A run as its image has it; none if that cannot be read.
+    #[must_use]
+    pub fn from_image(image: &Image) -> Option<Self> {
+        let (version, rest) = image.items.split_first()?;
+        let (flags, items) = rest.split_first_chunk::<2>()?;
+        if *version != IMAGE_VERSION {
+            return None;
+        }
+        Some(Self {
+            last: image.last,
+            imaged: image.last,
+            items: Items::decode(items)?,
+            function: image.function,
+            flags: StepFlags(u16::from_be_bytes(*flags)),
+        })
     }
 
     /// Whether no call of it is in flight or being prepared, so that its ledger may go.
     #[must_use]
     pub fn is_resting(&self) -> bool {
-        let rests = |item: &Item| matches!(item.state, ItemState::Parked | ItemState::Ready);
+        let rests = |item: &Item| !matches!(item.state, ItemState::Fetching | ItemState::Calling);
         self.items.iter().all(rests)
     }
 
@@ -199,7 +317,8 @@ impl Live {
     #[must_use]
     pub fn parked_until(&self) -> Option<Timestamp> {
         let parked = |item: &Item| item.state == ItemState::Parked;
-        let due = self.items.iter().map(|item| item.due).min();
+        let bring_on = self.items.iter().filter(|item| !item.kind.is_guard());
+        let due = bring_on.map(|item| item.due).min();
         due.filter(|_| self.items.iter().all(parked))
     }
 
@@ -209,14 +328,17 @@ impl Live {
         if mark.flags.has(StepFlags::CLOSES) {
             self.items.remove(mark.item);
         }
+        self.flags = StepFlags(mark.flags.0 & StepFlags::RUN);
+        if mark.kind == StepKind::Stopped {
+            self.items = Items::default();
+        }
+        if let Some(kind) = ItemKind::opened_by(mark.kind) {
+            let mut item = Item::new(mark.seq, kind, mark.due);
+            item.grouped = mark.flags.has(StepFlags::GROUP);
+            item.races = mark.flags.has(StepFlags::RACE);
+            self.items.push(item);
+        }
         match mark.kind {
-            StepKind::Planned => {
-                self.items
-                    .push(Item::new(mark.seq, ItemKind::Step, mark.due));
-            }
-            StepKind::Slept => self
-                .items
-                .push(Item::new(mark.seq, ItemKind::Timer, mark.due)),
             StepKind::Retried => {
                 if let Some(item) = self.items.get_mut(mark.item) {
                     (item.attempt, item.due) = (mark.attempt, mark.due);
@@ -257,16 +379,17 @@ mod tests {
     fn images_read_back() {
         let mut items = Items::default();
         for n in 1..4 {
-            items.push(Item::new(
-                Seq(n),
-                ItemKind::Timer,
-                Timestamp::from_ms(n as i64),
-            ));
+            let due = Timestamp::from_ms(n as i64);
+            let mut item = Item::new(Seq(n), ItemKind::Wait, due);
+            (item.grouped, item.races) = (n == 1, n == 2);
+            items.push(item);
         }
-        assert_eq!(Items::decode(&items.encode()), Some(items.clone()));
+        let mut bytes = Vec::new();
+        items.encode(&mut bytes);
+        assert_eq!(Items::decode(&bytes), Some(items.clone()));
         items.remove(Seq(1));
         items.remove(Seq(3));
         assert_eq!(items.iter().map(|i| i.key).collect::<Vec<_>>(), [Seq(2)]);
-        assert_eq!(Items::decode(&[9]), None);
+        assert_eq!(Items::decode(&[9; 19]), None);
     }
 }

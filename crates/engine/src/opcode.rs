@@ -4,10 +4,13 @@
 //! To add an operation: a variant of [`OpKind`], a file here that draws up its row, and a line in
 //! [`Engine::draw_up`].
 
+mod gateway;
+mod invoke;
 mod sleep;
 mod step;
+mod wait;
 
-use dunlin_types::{Code, Payload, StepId};
+use dunlin_types::{Code, OutboundRequest, Payload, StepId, Timestamp};
 
 use crate::core::{Engine, Work};
 use crate::input::{Failure, Op, OpKind};
@@ -29,12 +32,17 @@ struct Drawn {
     refused: Option<(Code, String)>,
     /// Whether a step that races has ended.
     raced: bool,
+    /// What else is told of steps, for traces.
+    notes: Vec<(StepId, String, Payload)>,
+    /// The request that the reporting item was asked for.
+    request: Option<OutboundRequest>,
 }
 
 impl Engine {
     /// Takes a response's operations.
     pub(crate) fn ops(&mut self, work: &mut Work<'_, '_>, by: &Reported, ops: Vec<Op>) {
-        let group = ops.len() > 1;
+        let lazy = |op: &Op| matches!(op.kind, OpKind::DeferAdd(_) | OpKind::DeferAbort(_));
+        let group = ops.iter().filter(|op| !lazy(op)).nth(1).is_some();
         let mut by_flags = by
             .flags
             .with(StepFlags::FORCE_PLAN, group && !by.checkpoint);
@@ -60,18 +68,22 @@ impl Engine {
         work: &Work<'_, '_>,
         by: &Reported,
         flags: StepFlags,
-        op: Op,
+        mut op: Op,
         drawn: &mut Drawn,
     ) {
         if self.is_known(by, &op, drawn) {
             drawn.known |= !matches!(op.kind, OpKind::StepPlanned);
             return;
         }
+        if let Some(note) = op.note.take() {
+            drawn.notes.push((op.id.clone(), op.name.clone(), note));
+        }
+        let now = work.now();
         match op.kind {
             OpKind::None => {}
             OpKind::StepRun(_) | OpKind::Step(_) | OpKind::StepFailed(_) | OpKind::StepPlanned => {
                 drawn.raced |= op.race && !matches!(op.kind, OpKind::StepPlanned);
-                drawn.rows.extend(step::row(work.now(), by, flags, op));
+                drawn.rows.extend(step::row(now, by, flags, op));
             }
             OpKind::StepError(failure) => {
                 if self.may_retry(by.run, &by.item, &failure) {
@@ -79,24 +91,66 @@ impl Engine {
                 } else {
                     let kind = OpKind::StepFailed(failure.error);
                     drawn.raced |= op.race;
-                    drawn
-                        .rows
-                        .extend(step::row(work.now(), by, flags, Op { kind, ..op }));
-                }
-            }
-            OpKind::SleepUntil(_) | OpKind::SleepFor(_) => {
-                match sleep::row(work.now(), by, flags, op) {
-                    Ok(row) => drawn.rows.push(row),
-                    Err(refused) => drawn.refused = Some(refused),
+                    let op = Op { kind, ..op };
+                    drawn.rows.extend(step::row(now, by, flags, op));
                 }
             }
             OpKind::RunComplete(output) => drawn.done = Some(output),
             OpKind::DiscoveryRequest => drawn.rows.push(NewRow {
                 kind: StepKind::Asked,
                 id: None,
-                ..step::blank(work.now(), by, flags)
+                ..step::blank(now, by, flags)
             }),
             OpKind::Refused(code, why) => drawn.refused = Some((code, why)),
+            _ => self.draw_up_open(now, by, flags, op, drawn),
+        }
+    }
+
+    /// Draws up what opens a step that is not called, and what concerns no step.
+    fn draw_up_open(
+        &self,
+        now: Timestamp,
+        by: &Reported,
+        flags: StepFlags,
+        mut op: Op,
+        drawn: &mut Drawn,
+    ) {
+        let row = match std::mem::replace(&mut op.kind, OpKind::None) {
+            kind @ (OpKind::SleepUntil(_) | OpKind::SleepFor(_)) => {
+                sleep::row(now, by, flags, Op { kind, ..op })
+            }
+            OpKind::WaitForEvent {
+                event,
+                condition,
+                until,
+            } => self.wait_row(now, by, flags, op, (&event, condition.as_deref(), until)),
+            OpKind::WaitForSignal {
+                signal,
+                replace,
+                until,
+            } => self.signal_row(now, by, flags, op, (&signal, replace, until), &drawn.rows),
+            OpKind::Gateway(request) if self.asks_again(by, &op) => {
+                drawn.request = Some(*request);
+                return;
+            }
+            OpKind::Gateway(request) => Ok(gateway::row(now, by, flags, op, *request)),
+            kind @ OpKind::Invoke { .. } => {
+                drawn.raced |= op.race;
+                drawn
+                    .rows
+                    .extend(self.invoke_row(now, by, flags, Op { kind, ..op }));
+                return;
+            }
+            kind => {
+                drawn
+                    .rows
+                    .extend(invoke::defer_row(now, by, flags, Op { kind, ..op }));
+                return;
+            }
+        };
+        match row {
+            Ok(row) => drawn.rows.push(row),
+            Err(refused) => drawn.refused = Some(refused),
         }
     }
 
@@ -116,7 +170,11 @@ impl Engine {
         let Some(ledger) = self.ledgers.get(by.run) else {
             return false;
         };
+        if let OpKind::DeferAbort(target) = &op.kind {
+            return !ledger.state.defers.contains_key(target);
+        }
         ledger.state.memos.contains_key(&op.id)
+            || ledger.state.defers.contains_key(&op.id)
             || ledger
                 .open
                 .get(&op.id)
@@ -131,6 +189,10 @@ impl Engine {
         flags: StepFlags,
         mut drawn: Drawn,
     ) {
+        if let Some(request) = drawn.request.take() {
+            self.request_again(work, by, request);
+            return;
+        }
         let ends = drawn.done.is_some() || drawn.refused.is_some();
         // A call for one step that tells only of others has not moved: closing its item would
         // leave the step open without anything that brings its end.
@@ -144,6 +206,16 @@ impl Engine {
             self.link(by, &mut drawn);
         }
         for row in drawn.rows {
+            self.append(work, by.run, row);
+        }
+        for (id, name, payload) in drawn.notes {
+            let row = NewRow {
+                kind: StepKind::Noted,
+                id: Some(id),
+                name,
+                payload,
+                ..step::blank(work.now(), by, self.run_flags(by.run))
+            };
             self.append(work, by.run, row);
         }
         if let Some((code, why)) = drawn.refused {
@@ -173,7 +245,7 @@ impl Engine {
                 .iter()
                 .any(|r| r.kind.completes() && r.id.as_ref() == Some(id))
         };
-        let opens = |row: &NewRow| matches!(row.kind, StepKind::Planned | StepKind::Slept);
+        let opens = |row: &NewRow| row.kind.opens();
         let grouped = |row: &NewRow| row.flags.has(StepFlags::GROUP) && opens(row);
         let group_done = ledger.pending.iter().all(ended) && !drawn.rows.iter().any(grouped);
         // A loser of a race may be open still: until it has ended, branches may meet.
@@ -258,7 +330,8 @@ impl Engine {
 /// The error's name, as the SDK protocol has it where it has one.
 const fn error_name(code: Code) -> &'static str {
     match code {
-        Code::SleepTooLong => "InngestErrTimeoutTooLong",
+        Code::SleepTooLong | Code::WaitTooLong => "InngestErrTimeoutTooLong",
+        Code::WaitExpressionBad => "InvalidExpression",
         Code::OpNotBuilt => "OperationNotSupported",
         _ => "Error",
     }

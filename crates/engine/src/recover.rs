@@ -1,11 +1,13 @@
 //! Memory is rebuilt from rows: images first, then the runs and the step log of the tail.
 
-use dunlin_types::{Seq, Timestamp, limits};
+use std::sync::Arc;
+
+use dunlin_types::{Event, Seq, Timestamp, limits};
 
 use crate::config::{AppRow, FunctionRow};
 use crate::core::Engine;
-use crate::live::{ItemKind, Items, Live};
-use crate::step::StepMark;
+use crate::live::{ItemState, Live};
+use crate::step::{StepMark, StepRow};
 use crate::write::{Image, RunRow};
 
 /// In an item's count of redispatches: it was due when the server stopped uncleanly.
@@ -25,17 +27,12 @@ impl Engine {
     /// Takes the image of a live run. One that cannot be read is told by `false`.
     #[must_use]
     pub fn restore_image(&mut self, image: &Image) -> bool {
-        let Some(items) = Items::decode(&image.items) else {
-            return false;
-        };
-        let live = Live {
-            last: image.last,
-            imaged: image.last,
-            items,
-            function: image.function,
-        };
-        self.live.insert(image.run, live);
-        true
+        let live = Live::from_image(image);
+        let read = live.is_some();
+        if let Some(live) = live {
+            self.live.insert(image.run, live);
+        }
+        read
     }
 
     /// Takes a live run of the tail; one that has an image is known already.
@@ -56,10 +53,38 @@ impl Engine {
         self.fold.appended();
     }
 
+    /// The rows that opened what live runs wait for, to be read and handed to
+    /// [`Engine::restore_wait`]: all rows that bring memory up to date are in.
+    #[must_use]
+    pub fn waits_to_restore(&mut self) -> Vec<(Seq, Seq)> {
+        self.catalog.index();
+        let mut found = Vec::new();
+        for (run, live) in self.live.iter_mut_from(Seq(0)) {
+            let waits = live.items.iter().filter(|item| item.kind.waits());
+            found.extend(waits.map(|item| (*run, item.key)));
+        }
+        found.sort_unstable_by_key(|(_, item)| *item);
+        found
+    }
+
+    /// Takes the row that opened a wait. One that cannot be read is told by `false`.
+    #[must_use]
+    pub fn restore_wait(&mut self, row: &StepRow) -> bool {
+        let mark = &row.mark;
+        self.waits.open(mark.kind, mark.run, mark.seq, &row.payload)
+    }
+
+    /// Takes an event whose claim was not worked off when the process ended; in order.
+    pub fn restore_claim(&mut self, event: &Arc<Event>) {
+        let mut waiters = self.waits.matching(event, event.received);
+        waiters.retain(|waiter| waiter.item < event.seq);
+        self.claim(event, waiters);
+    }
+
     /// All rows are in: timers are set. After an unclean stop, what was due goes out a second
     /// later and is counted, since each such call may be the one that stopped us.
     pub fn restored(&mut self, now: Timestamp, clean: bool) {
-        self.catalog.index();
+        self.plan_ticks(now);
         let delayed = now.plus_ms(limits::REDISPATCH_DELAY_MS);
         let mut parked: Vec<(Seq, Seq)> = Vec::new();
         for (run, live) in self.live.iter_mut_from(Seq(0)) {
@@ -68,11 +93,13 @@ impl Engine {
                 let Some(item) = live.items.get_mut(key) else {
                     continue;
                 };
-                if !clean && item.due <= now && item.kind != ItemKind::Timer {
+                if !clean && item.due <= now && item.kind.is_called() {
                     item.redispatches |= RECOVERED;
                     item.due = delayed;
                 }
-                parked.push((*run, key));
+                if item.state == ItemState::Parked {
+                    parked.push((*run, key));
+                }
             }
         }
         for (run, key) in parked {

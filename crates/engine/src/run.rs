@@ -9,14 +9,23 @@
 mod append;
 mod cancel;
 mod checkpoint;
+mod defer;
 mod dispatch;
 mod due;
 mod end;
 mod events;
 mod fail;
+mod invoke;
+mod pause;
 mod reply;
+mod rerun;
+mod resolve;
+mod signal;
+mod start;
+mod tick;
 
-pub(crate) use append::NewRow;
+pub(crate) use append::{After, NewRow};
 pub use end::{lifecycle_data, lifecycle_event};
-pub(crate) use fail::error_object;
+pub(crate) use fail::{error_object, escape};
+pub(crate) use invoke::Invocation;
 pub(crate) use reply::Reported;

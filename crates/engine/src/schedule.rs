@@ -1,6 +1,6 @@
 //! Which call goes next: one queue an app, a cap on calls in flight for each app and for all.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dunlin_types::{Seq, limits};
 
@@ -19,6 +19,8 @@ pub(crate) struct Schedule {
     in_flight: usize,
     next: u32,
     draining: bool,
+    /// Items of functions that are paused, by function.
+    held: BTreeMap<u32, Vec<(Seq, Seq)>>,
 }
 
 impl Schedule {
@@ -34,6 +36,17 @@ impl Schedule {
     pub(crate) fn push(&mut self, app: u32, run: Seq, item: Seq) {
         self.app(app).ready.push_back((run, item));
         self.refresh(app);
+    }
+
+    /// Keeps an item of a function that is paused; the slot that it took is given back.
+    pub(crate) fn hold(&mut self, app: u32, function: u32, run: Seq, item: Seq) {
+        self.held.entry(function).or_default().push((run, item));
+        self.release(app);
+    }
+
+    /// The items of a function that were held.
+    pub(crate) fn held(&mut self, function: u32) -> Vec<(Seq, Seq)> {
+        self.held.remove(&function).unwrap_or_default()
     }
 
     /// Gives a slot back.
@@ -89,6 +102,7 @@ impl Schedule {
     pub(crate) fn holds(&self, run: Seq, item: Seq) -> bool {
         let wanted = (run, item);
         self.apps.iter().any(|app| app.ready.contains(&wanted))
+            || self.held.values().any(|held| held.contains(&wanted))
     }
 
     /// Slots taken, and items that will get one.

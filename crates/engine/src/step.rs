@@ -29,6 +29,31 @@ pub enum StepKind {
     Redispatched = 9,
     /// The SDK asked for another call.
     Asked = 10,
+    /// The run waits for an event: opens a wait. The payload says for which.
+    Waited = 11,
+    /// Another function was invoked: opens a wait for its end.
+    Invoked = 12,
+    /// The run waits for a signal: opens a wait.
+    AwaitedSignal = 13,
+    /// The server is to make a request for the run: opens an item of its own. The payload shows it
+    /// without its secrets.
+    Requested = 14,
+    /// Events of a name cancel the run: opens a wait.
+    CancelOn = 15,
+    /// The run is cancelled unless it has begun by then.
+    StartTimeout = 16,
+    /// The run is cancelled unless it has ended by then.
+    FinishTimeout = 17,
+    /// The run is to end as cancelled: closes all items.
+    Stopped = 18,
+    /// The arguments that a step is to be run with, instead of the function's own.
+    Given = 19,
+    /// A function to start when the run has ended.
+    Deferred = 20,
+    /// It is not to be started after all.
+    DeferAborted = 21,
+    /// What the SDK tells about a step beside its result; for traces only.
+    Noted = 22,
 }
 
 impl StepKind {
@@ -46,6 +71,18 @@ impl StepKind {
             8 => Self::Idle,
             9 => Self::Redispatched,
             10 => Self::Asked,
+            11 => Self::Waited,
+            12 => Self::Invoked,
+            13 => Self::AwaitedSignal,
+            14 => Self::Requested,
+            15 => Self::CancelOn,
+            16 => Self::StartTimeout,
+            17 => Self::FinishTimeout,
+            18 => Self::Stopped,
+            19 => Self::Given,
+            20 => Self::Deferred,
+            21 => Self::DeferAborted,
+            22 => Self::Noted,
             _ => return None,
         })
     }
@@ -54,6 +91,20 @@ impl StepKind {
     #[must_use]
     pub const fn completes(self) -> bool {
         matches!(self, Self::Ran | Self::RanRaw | Self::Failed | Self::Woke)
+    }
+
+    /// Whether the step is open from this row on, with an item of its own.
+    #[must_use]
+    pub const fn opens(self) -> bool {
+        matches!(
+            self,
+            Self::Planned
+                | Self::Slept
+                | Self::Waited
+                | Self::Invoked
+                | Self::AwaitedSignal
+                | Self::Requested
+        )
     }
 }
 
@@ -78,6 +129,9 @@ impl StepFlags {
     pub const VERSION_KNOWN: u16 = 64;
     /// Reported while its call went on; the item stays open and its attempts start over.
     pub const CHECKPOINT: u16 = 128;
+
+    /// The run's own settings, which every row carries on.
+    pub const RUN: u16 = Self::FORCE_PLAN | Self::VERSION_2 | Self::VERSION_KNOWN;
 
     /// Whether all of these bits are set.
     #[must_use]
@@ -112,6 +166,15 @@ pub struct StepMark {
     pub due: Timestamp,
 }
 
+/// Where a row's payload is written already; a store may keep the place instead of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is this event, as functions see it.
+    Event(Seq),
+    /// It is the output of this run, which has ended.
+    Output(Seq),
+}
+
 /// One row of the step log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepRow {
@@ -119,9 +182,10 @@ pub struct StepRow {
     pub mark: StepMark,
     /// The run's row before this one; the run's own row for the first.
     pub prev: Seq,
-    /// The step, where the row is about one.
+    /// The step, where the row is about one. A row that completes a step without naming it is about
+    /// the step whose item it closes: that one's opening row has id and name.
     pub id: Option<StepId>,
-    /// The name users see; empty where the row is about no step.
+    /// The name users see; empty where there is no id.
     pub name: String,
     /// When the item became due.
     pub queued: Timestamp,
@@ -129,6 +193,8 @@ pub struct StepRow {
     pub started: Timestamp,
     /// When its answer was there.
     pub ended: Timestamp,
-    /// Output or error; empty where there is none.
+    /// Output or error, or what an open step waits for; empty where there is none.
     pub payload: Payload,
+    /// Where the payload is written already, if it is.
+    pub source: Option<Source>,
 }

@@ -20,6 +20,8 @@ pub enum RunStatus {
     Failed = 2,
     /// It was cancelled.
     Cancelled = 3,
+    /// It was never to start; its output says why.
+    Skipped = 4,
 }
 
 impl RunStatus {
@@ -31,6 +33,7 @@ impl RunStatus {
             1 => Self::Completed,
             2 => Self::Failed,
             3 => Self::Cancelled,
+            4 => Self::Skipped,
             _ => return None,
         })
     }
@@ -51,6 +54,8 @@ pub struct RunRow {
     pub created: Timestamp,
     /// When its first call is due.
     pub due: Timestamp,
+    /// The run that it repeats, if it does.
+    pub original: Option<Seq>,
 }
 
 /// What is added to a run's row when it ends.
@@ -98,6 +103,18 @@ pub struct LifecycleRow {
     pub run: Seq,
 }
 
+/// How far a function's time table has been worked off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronRow {
+    /// The function.
+    pub function: u32,
+    /// The time table's text.
+    pub schedule: String,
+    /// The last tick that was taken, or when the time table came into force. None when the function
+    /// has lost it.
+    pub last: Option<Timestamp>,
+}
+
 /// One thing to write.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -124,6 +141,13 @@ pub enum Write {
     Image(Image),
     /// All live runs older than this have images.
     FoldFrom(Seq),
+    /// Put or remove a time table's state.
+    Cron(CronRow),
+    /// An event resumes more than one commit should hold: what it matches is worked off in slices,
+    /// and found again after a restart, until the second of these rows.
+    Claim(Seq),
+    /// All that the event matches has been resumed.
+    Claimed(Seq),
     /// Put an app.
     App(AppRow),
     /// Put a function and, if its version is new, that version.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_engine::config::{FunctionSpec, Registration, TriggerSpec};
+use dunlin_engine::config::{FunctionSpec, Registration, Timeouts, TriggerSpec};
 use dunlin_engine::{
     Call, CallReply, Context, Effect, Engine, Input, Loaded, Op, OpKind, Options, Reply, Write,
 };
@@ -65,6 +65,8 @@ fn begin() -> (Bench, Box<Call>) {
                 }],
                 url: "http://app/?fnId=app-f".to_owned(),
                 retries: None,
+                cancel: Vec::new(),
+                timeouts: Timeouts::default(),
                 unbuilt: Vec::new(),
                 config: Payload::empty_object(),
             }],
@@ -98,6 +100,7 @@ fn ran(call: &Call, n: usize) -> Input {
             id: StepId::new(&format!("step-{n}")),
             name: "step".to_owned(),
             race: false,
+            note: None,
             kind: OpKind::StepRun(Payload::null()),
         }]),
     })

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::failpoint::{CrashPoint, crash_point};
 use crate::handle::{Answer, Shared};
 use crate::inbox::Waiter;
-use crate::{attempts, calls};
+use crate::{attempts, calls, gateway};
 
 /// Requests that wait, by token.
 pub(crate) type Waiters = HashMap<Token, Waiter>;
@@ -26,10 +26,11 @@ pub(crate) fn act(
 ) -> bool {
     crash_point(CrashPoint::BeforeEffect);
     let mut apps_changed = false;
-    let (mut to_call, mut to_attempt) = (Vec::new(), Vec::new());
+    let mut todo = Todo::default();
     for effect in effects {
         match effect {
-            Effect::Engine(engine::Effect::Call(call)) => to_call.push(call),
+            Effect::Engine(engine::Effect::Call(call)) => todo.calls.push(call),
+            Effect::Engine(engine::Effect::Request(request)) => todo.requests.push(request),
             Effect::Engine(engine::Effect::Answer(token, answer)) => {
                 tell(waiters, token, Answer::Engine(answer));
             }
@@ -39,11 +40,20 @@ pub(crate) fn act(
             Effect::Delivery(delivery::Effect::Answer { token, answer }) => {
                 tell(waiters, token, Answer::Delivery(answer));
             }
-            Effect::Delivery(delivery::Effect::Attempt(attempt)) => to_attempt.push(attempt),
+            Effect::Delivery(delivery::Effect::Attempt(attempt)) => todo.attempts.push(attempt),
         }
     }
-    spawn(shared, runtime, to_call, to_attempt);
+    spawn(shared, runtime, todo);
     apps_changed
+}
+
+/// What goes out.
+#[expect(clippy::vec_box, reason = "they come boxed and leave so")]
+#[derive(Default)]
+struct Todo {
+    calls: Vec<Box<engine::Call>>,
+    requests: Vec<Box<engine::Request>>,
+    attempts: Vec<Box<delivery::AttemptEffect>>,
 }
 
 fn tell(waiters: &mut Waiters, token: Token, answer: Answer) {
@@ -55,23 +65,20 @@ fn tell(waiters: &mut Waiters, token: Token, answer: Answer) {
     }
 }
 
-#[expect(clippy::vec_box, reason = "they come boxed and leave so")]
 /// One spawn from outside the runtime, many from within: those go to the worker's own queue.
-fn spawn(
-    shared: &Arc<Shared>,
-    runtime: &Handle,
-    to_call: Vec<Box<engine::Call>>,
-    to_attempt: Vec<Box<delivery::AttemptEffect>>,
-) {
-    if to_call.is_empty() && to_attempt.is_empty() {
+fn spawn(shared: &Arc<Shared>, runtime: &Handle, todo: Todo) {
+    if todo.calls.is_empty() && todo.requests.is_empty() && todo.attempts.is_empty() {
         return;
     }
     let shared = Arc::clone(shared);
     runtime.spawn(async move {
-        for call in to_call {
+        for call in todo.calls {
             tokio::spawn(calls::make(Arc::clone(&shared), call));
         }
-        for attempt in to_attempt {
+        for request in todo.requests {
+            tokio::spawn(gateway::make(Arc::clone(&shared), request));
+        }
+        for attempt in todo.attempts {
             tokio::spawn(attempts::make(Arc::clone(&shared), attempt));
         }
     });

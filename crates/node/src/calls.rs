@@ -178,9 +178,10 @@ fn body(shared: &Shared, call: &Call, run_id: &str, job_id: &str, request_id: &s
     let event_bytes: usize = events.iter().map(Bytes::len).sum();
     // The Go SDK ignores `use_api` and would start over.
     let use_api = !go && state.bytes + event_bytes > limits::CALL_INLINE_STATE_BYTES_MAX;
+    let defers: Vec<(StepId, bool)> = state.defers.keys().map(|id| (id.clone(), true)).collect();
     let errors: Vec<dunlin_types::Payload> = if go { go_errors(call) } else { Vec::new() };
     let mut errors = errors.iter();
-    let steps: Vec<Memo<'_>> = state
+    let mut steps: Vec<Memo<'_>> = state
         .memos
         .iter()
         .map(|(id, memo)| {
@@ -197,11 +198,20 @@ fn body(shared: &Shared, call: &Call, run_id: &str, job_id: &str, request_id: &s
             }
         })
         .collect();
+    if !state.inputs.is_empty() {
+        let kind = WireMemo::Input;
+        let inputs = state
+            .inputs
+            .iter()
+            .map(|(id, value)| Memo { id, kind, value });
+        steps.extend(inputs);
+        steps.sort_unstable_by_key(|memo| memo.id);
+    }
     CallBody {
         event: events.first().map_or(b"{}".as_slice(), |event| event),
         events: &events,
         steps: &steps,
-        defers: &[],
+        defers: &defers,
         stack: &state.stack,
         stack_current: stack_current(call),
         fn_id: &call.function_id,

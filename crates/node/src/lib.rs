@@ -11,6 +11,7 @@ mod calls;
 mod clock;
 mod convert;
 mod failpoint;
+mod gateway;
 mod handle;
 mod inbox;
 mod options;

@@ -8,9 +8,9 @@ use dunlin_delivery::{Delivery, DeliveryOptions};
 use dunlin_egress::{Client, ClientOptions};
 use dunlin_engine::{Engine, Options};
 use dunlin_sandbox::{Sandbox, SandboxOptions};
-use dunlin_store::{Restored, Start, Store, StoreError};
+use dunlin_store::{Reader, Restored, Start, Store, StoreError};
 use dunlin_turn::Turn;
-use dunlin_types::{Code, Coded, Timestamp};
+use dunlin_types::{Code, Coded, Seq, Timestamp};
 use tracing::info;
 
 use crate::clock::Clock;
@@ -125,6 +125,7 @@ fn open(options: &NodeOptions, store: &dyn Store, now: Timestamp) -> Result<Open
             detail,
         });
     }
+    restore_waits(&mut engine, reader.as_mut())?;
     engine.restored(now, start.clean);
     let readers = Readers::start(store)?;
     let took = began.elapsed();
@@ -145,12 +146,40 @@ fn open(options: &NodeOptions, store: &dyn Store, now: Timestamp) -> Result<Open
     })
 }
 
+/// Waits read at once: their payloads may be large.
+const WAITS_PER_READ: usize = 1000;
+
+/// Has the engine know again what live runs wait for.
+fn restore_waits(engine: &mut Engine, reader: &mut dyn Reader) -> Result<(), StoreError> {
+    let waits: Vec<Seq> = engine
+        .waits_to_restore()
+        .into_iter()
+        .map(|(_, item)| item)
+        .collect();
+    for seqs in waits.chunks(WAITS_PER_READ) {
+        for row in reader.step_rows(seqs)? {
+            if !engine.restore_wait(&row) {
+                let detail = format!("the wait {} cannot be understood", row.mark.seq);
+                return Err(StoreError {
+                    code: Code::StoreCorrupt,
+                    detail,
+                });
+            }
+        }
+    }
+    for event in reader.claims()? {
+        engine.restore_claim(&event);
+    }
+    Ok(())
+}
+
 /// Hands a row to the core it belongs to; false if that cannot read it.
 fn restore(engine: &mut Engine, delivery: &mut Delivery, row: Restored) -> bool {
     match row {
         Restored::App(row) => engine.restore_app(row),
         Restored::Function(row) => engine.restore_function(row),
         Restored::Image(image) => return engine.restore_image(&image),
+        Restored::Cron(row) => engine.restore_cron(&row),
         Restored::Run(row) => engine.restore_run(&row),
         Restored::Step(mark) => engine.restore_step(&mark),
         Restored::Application(row) => delivery.restore_application(Arc::unwrap_or_clone(row)),

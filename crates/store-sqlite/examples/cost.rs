@@ -40,6 +40,7 @@ fn step(seq: u64) -> Write {
         started: NOW.plus_ms(1),
         ended: NOW.plus_ms(3),
         payload: Payload::from_json(&b"{\"id\":\"pay_2f61\",\"amount\":1999,\"ok\":true}"[..]),
+        source: None,
     })
 }
 
@@ -70,6 +71,7 @@ fn whole_run(first: u64) -> Vec<Write> {
         event: Seq(first),
         created: NOW,
         due,
+        original: None,
     }));
     rows.extend((2..5).map(|n| step(first + n)));
     rows.push(Write::RunEnd(RunEnd {

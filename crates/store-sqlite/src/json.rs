@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dunlin_delivery::{
     Application, EndpointConfig, Source, SourceKind, SourceMode, Transformation,
 };
-use dunlin_engine::config::{FunctionRow, TriggerSpec};
+use dunlin_engine::config::{CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
 use dunlin_types::{Payload, Seq, Timestamp};
 use rusqlite::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -33,7 +33,49 @@ enum TriggerJson {
     },
     Cron {
         schedule: String,
+        #[serde(default)]
+        jitter_ms: Option<i64>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UntilJson {
+    AfterMs(i64),
+    At(i64),
+}
+
+#[derive(Serialize, Deserialize)]
+struct CancelJson {
+    event: String,
+    condition: Option<String>,
+    until: Option<UntilJson>,
+}
+
+impl From<&CancelRule> for CancelJson {
+    fn from(rule: &CancelRule) -> Self {
+        Self {
+            event: rule.event.clone(),
+            condition: rule.condition.clone(),
+            until: rule.until.map(|until| match until {
+                RuleTime::AfterMs(ms) => UntilJson::AfterMs(ms),
+                RuleTime::At(at) => UntilJson::At(at.ms()),
+            }),
+        }
+    }
+}
+
+impl From<CancelJson> for CancelRule {
+    fn from(json: CancelJson) -> Self {
+        Self {
+            event: json.event,
+            condition: json.condition,
+            until: json.until.map(|until| match until {
+                UntilJson::AfterMs(ms) => RuleTime::AfterMs(ms),
+                UntilJson::At(ms) => RuleTime::At(Timestamp::from_ms(ms)),
+            }),
+        }
+    }
 }
 
 /// A function's row.
@@ -47,6 +89,14 @@ pub(crate) struct FunctionJson {
     from: u64,
     created: i64,
     archived: Option<i64>,
+    #[serde(default)]
+    paused: Option<i64>,
+    #[serde(default)]
+    cancel: Vec<CancelJson>,
+    #[serde(default)]
+    start_ms: Option<i64>,
+    #[serde(default)]
+    finish_ms: Option<i64>,
     triggers: Vec<TriggerJson>,
     url: String,
     retries: Option<u8>,
@@ -58,7 +108,13 @@ impl From<&FunctionRow> for FunctionJson {
     fn from(row: &FunctionRow) -> Self {
         let trigger = |one: &TriggerSpec| match one.clone() {
             TriggerSpec::Event { name, expression } => TriggerJson::Event { name, expression },
-            TriggerSpec::Cron { schedule } => TriggerJson::Cron { schedule },
+            TriggerSpec::Cron {
+                schedule,
+                jitter_ms,
+            } => TriggerJson::Cron {
+                schedule,
+                jitter_ms,
+            },
         };
         Self {
             number: row.number,
@@ -69,6 +125,10 @@ impl From<&FunctionRow> for FunctionJson {
             from: row.from.0,
             created: row.created.ms(),
             archived: row.archived.map(Timestamp::ms),
+            paused: row.paused.map(Timestamp::ms),
+            cancel: row.cancel.iter().map(CancelJson::from).collect(),
+            start_ms: row.timeouts.start_ms,
+            finish_ms: row.timeouts.finish_ms,
             triggers: row.triggers.iter().map(trigger).collect(),
             url: row.url.clone(),
             retries: row.retries,
@@ -82,7 +142,13 @@ impl From<FunctionJson> for FunctionRow {
     fn from(json: FunctionJson) -> Self {
         let trigger = |one: TriggerJson| match one {
             TriggerJson::Event { name, expression } => TriggerSpec::Event { name, expression },
-            TriggerJson::Cron { schedule } => TriggerSpec::Cron { schedule },
+            TriggerJson::Cron {
+                schedule,
+                jitter_ms,
+            } => TriggerSpec::Cron {
+                schedule,
+                jitter_ms,
+            },
         };
         Self {
             number: json.number,
@@ -93,6 +159,12 @@ impl From<FunctionJson> for FunctionRow {
             from: Seq(json.from),
             created: Timestamp::from_ms(json.created),
             archived: json.archived.map(Timestamp::from_ms),
+            paused: json.paused.map(Timestamp::from_ms),
+            cancel: json.cancel.into_iter().map(CancelRule::from).collect(),
+            timeouts: Timeouts {
+                start_ms: json.start_ms,
+                finish_ms: json.finish_ms,
+            },
             triggers: json.triggers.into_iter().map(trigger).collect(),
             url: json.url,
             retries: json.retries,

@@ -11,7 +11,10 @@ pub(crate) const APPLICATION_ID: i32 = 0x444E_4C4E;
 
 /// Every script, in order; its place, from 1, is its version. A script that was released never
 /// changes again.
-const SCRIPTS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const SCRIPTS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_waits.sql"),
+];
 
 /// The schema of this program.
 pub(crate) const VERSION: i64 = SCRIPTS.len() as i64;

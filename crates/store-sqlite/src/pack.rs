@@ -7,6 +7,10 @@ use rusqlite::{Connection, Error, Result, Row};
 
 /// `enc`: the bytes as they are, in the row.
 pub(crate) const PLAIN: i64 = 0;
+/// `enc`: the JSON of the event whose place is in the column.
+pub(crate) const EVENT: i64 = 1;
+/// `enc`: the output of the run whose place is in the column.
+pub(crate) const OUTPUT: i64 = 2;
 /// `enc`: the bytes as they are, in `payload`.
 pub(crate) const APART: i64 = 128;
 

@@ -19,7 +19,7 @@ use dunlin_store::{
     AttemptFilter, EventFilter, Known, LoggedEvent, MessageFilter, Page, Reader, Restored, RunView,
     StoreResult,
 };
-use dunlin_types::{DedupeKey, Seq, Timestamp, Ulid};
+use dunlin_types::{DedupeKey, Event, Seq, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use crate::error::coded;
@@ -92,6 +92,19 @@ fn known(db: &Connection, keys: &[DedupeKey]) -> Result<BTreeMap<DedupeKey, Know
 impl Reader for SqliteReader {
     fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()> {
         self.together(|db| restore::restore(db, take))
+    }
+
+    fn step_rows(&mut self, seqs: &[Seq]) -> StoreResult<Vec<StepRow>> {
+        self.together(|db| run::step_rows(db, seqs))
+    }
+
+    fn claims(&mut self) -> StoreResult<Vec<Arc<Event>>> {
+        self.together(|db| {
+            let sql = "SELECT event FROM claim ORDER BY event";
+            let seqs = list(db, sql, [], |row| Ok(seq(row.get(0)?)))?;
+            let events = seqs.into_iter().map(|seq| event::full(db, seq));
+            events.filter_map(Result::transpose).collect()
+        })
     }
 
     fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>> {

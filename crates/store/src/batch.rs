@@ -29,6 +29,9 @@ fn engine_seq(write: &engine::Write) -> Option<Seq> {
         | Write::RunEnd(_)
         | Write::Image(_)
         | Write::FoldFrom(_)
+        | Write::Cron(_)
+        | Write::Claim(_)
+        | Write::Claimed(_)
         | Write::App(_) => None,
     }
 }

@@ -7,7 +7,7 @@ use dunlin_delivery as delivery;
 use dunlin_engine as engine;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::{StepMark, StepRow};
-use dunlin_types::{Code, DedupeKey, Seq, Timestamp, Ulid};
+use dunlin_types::{Code, DedupeKey, Event, Seq, Timestamp, Ulid};
 
 use crate::view::{AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView};
 
@@ -70,7 +70,7 @@ pub struct Start {
     pub commit_no: u64,
 }
 
-/// A row from which memory is rebuilt. They come in this order: apps, functions, images, runs of
+/// A row from which memory is rebuilt. They come in this order: apps, functions, time tables, images, runs of
 /// the tail that are live, step rows of the tail by place, applications, sources, endpoints, and
 /// deliveries that are pending.
 #[derive(Debug)]
@@ -79,6 +79,8 @@ pub enum Restored {
     App(AppRow),
     /// The newest version of a function.
     Function(FunctionRow),
+    /// How far a time table has been worked off.
+    Cron(engine::CronRow),
     /// The image of a live run.
     Image(engine::Image),
     /// A live run of the tail.
@@ -132,6 +134,18 @@ pub trait Reader: Send {
     /// # Errors
     /// When a row cannot be read.
     fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()>;
+
+    /// Step rows by their places, in the order that is asked for.
+    ///
+    /// # Errors
+    /// As every read; also where one of them is not there.
+    fn step_rows(&mut self, seqs: &[Seq]) -> StoreResult<Vec<StepRow>>;
+
+    /// Events of which not all that they resume has been resumed, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn claims(&mut self) -> StoreResult<Vec<Arc<Event>>>;
 
     /// Those of the keys that are known, lapsed or not: whoever asks compares `expires` with now.
     ///

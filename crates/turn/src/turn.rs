@@ -185,6 +185,7 @@ impl Turn {
             return;
         };
         let (ledger, keys) = self.needs(&input);
+        let ledger = ledger.map(|run| (run, self.engine.load_begins(run)));
         let unknown: Vec<DedupeKey> = keys
             .iter()
             .filter(|key| self.keys.get(key, now).is_none())
@@ -207,12 +208,11 @@ impl Turn {
         ));
     }
 
-    fn needs(&self, input: &Input) -> (Option<(Seq, Seq)>, Vec<DedupeKey>) {
+    fn needs(&self, input: &Input) -> (Option<Seq>, Vec<DedupeKey>) {
         match input {
             Input::Engine(input) => {
                 let needs = self.engine.needs(input);
-                let chain = |run| (run, self.engine.last_row(run));
-                (needs.ledger.map(chain), needs.dedupe)
+                (needs.ledger, needs.dedupe)
             }
             Input::Delivery(input) => {
                 let mut keys = self.delivery.needs(input).dedupe;

@@ -103,6 +103,13 @@ codes! {
     ScheduleBad = 524, "the cron schedule is not valid";
     StepInputTooLarge = 525, "a step's input is over the size limit";
     OutboundFailed = 526, "a request made for a step failed";
+    InvokeTimedOut = 527, "the invoked function did not end in time";
+    InvokeSkipped = 528, "the invoked function is paused";
+    InvokeCancelled = 529, "the invoked run was cancelled";
+    InvokeNotFound = 530, "the invoked function is not registered";
+    WaitTooLong = 531, "the wait is longer than a year";
+    WaitExpressionBad = 532, "the expression of a wait is not valid";
+    SignalTaken = 533, "another run waits for that signal";
 
     // 06xx: endpoints, deliveries, transformations.
     EndpointUrlBad = 600, "the endpoint URL is not valid";

@@ -225,6 +225,7 @@ fn status_of(run: &RunView, now: Timestamp) -> &'static str {
         Some(RunStatus::Completed) => "Completed",
         Some(RunStatus::Failed) => "Failed",
         Some(RunStatus::Cancelled) => "Cancelled",
+        Some(RunStatus::Skipped) => "Skipped",
         Some(RunStatus::Live) | None if run.row.due > now => "Scheduled",
         Some(RunStatus::Live) | None => "Running",
     }

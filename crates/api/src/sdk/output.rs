@@ -118,6 +118,7 @@ pub(super) const fn status_v1(run: &RunView) -> &'static str {
         RunStatus::Completed => "Completed",
         RunStatus::Failed => "Failed",
         RunStatus::Cancelled => "Cancelled",
+        RunStatus::Skipped => "Skipped",
     }
 }
 
@@ -128,6 +129,7 @@ pub(super) const fn status_v2(run: &RunView) -> &'static str {
         RunStatus::Completed => "COMPLETED",
         RunStatus::Failed => "FAILED",
         RunStatus::Cancelled => "CANCELLED",
+        RunStatus::Skipped => "SKIPPED",
     }
 }
 

@@ -4,9 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use dunlin_engine::config::{FunctionSpec, Registration, TriggerSpec};
+use dunlin_engine::config::{
+    CancelRule, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
+};
 use dunlin_engine::{Answer, Input};
 use dunlin_types::{Code, Coded, app_uuid};
+use dunlin_wire::duration::SleepSpec;
 use dunlin_wire::register::{
     self as wire, FunctionConfig, Trigger, app_identity_url, parse_registration,
 };
@@ -97,6 +100,11 @@ fn function_of(parsed: FunctionConfig) -> FunctionSpec {
         triggers: parsed.triggers.into_iter().map(trigger_of).collect(),
         url: parsed.url,
         retries: parsed.retries,
+        cancel: parsed.cancel.into_iter().map(cancel_of).collect(),
+        timeouts: Timeouts {
+            start_ms: parsed.timeouts.start_ms,
+            finish_ms: parsed.timeouts.finish_ms,
+        },
         unbuilt: parsed.unbuilt,
         config: parsed.raw,
     }
@@ -105,6 +113,25 @@ fn function_of(parsed: FunctionConfig) -> FunctionSpec {
 fn trigger_of(parsed: Trigger) -> TriggerSpec {
     match parsed {
         Trigger::Event { name, expression } => TriggerSpec::Event { name, expression },
-        Trigger::Cron { schedule, .. } => TriggerSpec::Cron { schedule },
+        Trigger::Cron {
+            schedule,
+            jitter_ms,
+        } => TriggerSpec::Cron {
+            schedule,
+            jitter_ms,
+        },
+    }
+}
+
+fn cancel_of(parsed: wire::CancelRule) -> CancelRule {
+    CancelRule {
+        event: parsed.event,
+        condition: parsed.condition,
+        until: parsed.timeout.and_then(|timeout| match timeout {
+            SleepSpec::For { ms } => Some(RuleTime::AfterMs(ms)),
+            SleepSpec::Until(at) => Some(RuleTime::At(at)),
+            // What is no time was refused when it was read; a year is the longest there is.
+            SleepSpec::Invalid(_) | SleepSpec::TooLong => None,
+        }),
     }
 }

@@ -1,7 +1,8 @@
 //! Apps register, or are seen.
 
+use dunlin_cron::Schedule;
 use dunlin_expr::Program;
-use dunlin_types::{Code, Seq, Timestamp, Token, limits};
+use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
 
 use super::Catalog;
 use crate::config::{AppRow, FunctionRow, FunctionSpec, Registration, TriggerSpec};
@@ -96,15 +97,21 @@ impl Engine {
                 ..f.row.clone()
             })
             .collect();
-        for row in gone {
+        let changed = specs.into_iter().filter_map(|spec| {
+            // A new number follows from those that are taken, so each is put before the next.
+            let row = self.catalog.changed(app, spec, from, now)?;
+            self.catalog.put_function(row.clone());
+            Some(row)
+        });
+        let rows: Vec<FunctionRow> = changed
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(gone)
+            .collect();
+        for row in rows {
             work.write(Write::Function(row.clone()));
-            self.catalog.put_function(row);
-        }
-        for spec in specs {
-            if let Some(row) = self.catalog.changed(app, spec, from, now) {
-                work.write(Write::Function(row.clone()));
-                self.catalog.put_function(row);
-            }
+            self.catalog.put_function(row.clone());
+            self.sync_ticks(work, &row);
         }
         self.catalog.index();
     }
@@ -158,9 +165,12 @@ impl Catalog {
             from,
             created,
             archived: None,
+            paused: known.and_then(|row| row.paused),
             triggers: spec.triggers,
             url: spec.url,
             retries: spec.retries,
+            cancel: spec.cancel,
+            timeouts: spec.timeouts,
             unbuilt: spec.unbuilt,
             config: spec.config,
         })
@@ -215,18 +225,32 @@ fn refuse(registration: &Registration) -> Option<(Code, String)> {
         ));
     }
     for function in &registration.functions {
+        let wrong =
+            |what: String, error: Coded| format!("{}: {what}: {}", function.slug, error.detail);
         for trigger in &function.triggers {
-            if let TriggerSpec::Event {
-                expression: Some(text),
-                ..
-            } = trigger
-                && let Err(error) = Program::parse(text)
-            {
-                reasons.push(format!(
-                    "{}: the expression `{text}`: {}",
-                    function.slug, error.detail
-                ));
+            match trigger {
+                TriggerSpec::Event {
+                    expression: Some(text),
+                    ..
+                } => {
+                    let error = Program::parse(text).err();
+                    reasons.extend(error.map(|e| wrong(format!("the expression `{text}`"), e)));
+                }
+                TriggerSpec::Event { .. } => {}
+                TriggerSpec::Cron { schedule, .. } => {
+                    let error = Schedule::parse(schedule).err();
+                    reasons.extend(error.map(|e| wrong(format!("the schedule `{schedule}`"), e)));
+                }
             }
+        }
+        for text in function
+            .cancel
+            .iter()
+            .filter_map(|rule| rule.condition.as_ref())
+        {
+            let error = Program::parse(text).err();
+            let what = || format!("the expression `{text}` of cancelOn");
+            reasons.extend(error.map(|e| wrong(what(), e)));
         }
     }
     (!reasons.is_empty()).then(|| (Code::FunctionBad, reasons.join("; ")))

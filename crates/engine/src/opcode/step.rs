@@ -9,17 +9,11 @@ use crate::step::{StepFlags, StepKind};
 /// A row of the reporting item that is about no step.
 pub(super) fn blank(now: Timestamp, by: &Reported, flags: StepFlags) -> NewRow {
     NewRow {
-        kind: StepKind::Idle,
-        flags,
-        item: by.item.key,
         attempt: by.item.attempt,
-        due: now,
-        id: None,
-        name: String::new(),
         queued: by.item.due,
         started: by.started,
         ended: by.ended,
-        payload: Payload::from_json(Vec::new()),
+        ..NewRow::blank(now, by.item.key, flags)
     }
 }
 

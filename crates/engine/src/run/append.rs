@@ -1,11 +1,23 @@
 //! Appending one row of the step log, and taking it into memory.
 
-use dunlin_types::{Payload, Seq, StepId, Timestamp, limits};
+use std::sync::Arc;
+
+use dunlin_types::{OutboundRequest, Payload, Seq, StepId, Timestamp, limits};
 
 use crate::core::{Engine, Work};
-use crate::live::{ItemKind, ItemState};
-use crate::step::{StepFlags, StepKind, StepMark, StepRow};
+use crate::live::ItemState;
+use crate::run::invoke::Invocation;
+use crate::step::{Source, StepFlags, StepKind, StepMark, StepRow};
+use crate::waits::Waiter;
 use crate::write::Write;
+
+/// What is to happen once the row has its place.
+pub(crate) enum After {
+    /// The item that it opens is to make this request.
+    Request(Arc<OutboundRequest>),
+    /// Another function is to run with this event; the item that it opens waits for its end.
+    Invoke(Box<Invocation>),
+}
 
 /// A row before it has its place.
 pub(crate) struct NewRow {
@@ -20,11 +32,45 @@ pub(crate) struct NewRow {
     pub(crate) started: Timestamp,
     pub(crate) ended: Timestamp,
     pub(crate) payload: Payload,
+    pub(crate) source: Option<Source>,
+    pub(crate) after: Option<After>,
+}
+
+impl NewRow {
+    /// A row of an item that is about no step.
+    pub(crate) fn blank(now: Timestamp, item: Seq, flags: StepFlags) -> Self {
+        Self {
+            kind: StepKind::Idle,
+            flags,
+            item,
+            attempt: 0,
+            due: now,
+            id: None,
+            name: String::new(),
+            queued: Timestamp::ZERO,
+            started: Timestamp::ZERO,
+            ended: now,
+            payload: Payload::from_json(Vec::new()),
+            source: None,
+            after: None,
+        }
+    }
 }
 
 impl Engine {
     /// Appends the row and places the items that it opens or puts back. The run must be live.
-    pub(crate) fn append(&mut self, work: &mut Work<'_, '_>, run: Seq, new: NewRow) {
+    pub(crate) fn append(&mut self, work: &mut Work<'_, '_>, run: Seq, mut new: NewRow) {
+        let invoked = match new.after.take() {
+            Some(After::Invoke(invocation)) => {
+                let event = work.seq();
+                new.payload = invocation.spec(event);
+                Some((invocation, event))
+            }
+            after => {
+                new.after = after;
+                None
+            }
+        };
         let seq = work.seq();
         let Some(live) = self.live.get_mut(&run) else {
             return;
@@ -47,17 +93,27 @@ impl Engine {
             started: new.started,
             ended: new.ended,
             payload: new.payload,
+            source: new.source,
         };
         live.apply(&mark);
+        self.waits.open(mark.kind, run, seq, &row.payload);
         if let Some(ledger) = self.ledgers.get_mut(run) {
             ledger.apply(&row);
             ledger.dirty = work.cx.commit;
+        } else {
+            self.tails.appended(row.clone(), work.cx.commit);
         }
         work.write(Write::Step(row));
         self.fold.appended();
+        if let Some(After::Request(request)) = new.after {
+            self.requests.put(seq, request);
+        }
         self.place(work.now(), run, seq);
         if new.kind == StepKind::Retried {
             self.place(work.now(), run, new.item);
+        }
+        if let Some((invocation, event)) = invoked {
+            self.start_invoked(work, Waiter { run, item: seq }, *invocation, event);
         }
     }
 
@@ -83,7 +139,7 @@ impl Engine {
         if item.state != ItemState::Parked {
             return;
         }
-        if item.kind == ItemKind::Timer || item.due > now {
+        if !item.kind.is_called() || item.due > now {
             self.timers.insert((item.due, run, key), ());
         } else {
             item.state = ItemState::Ready;

@@ -22,7 +22,7 @@ impl Engine {
             work,
             run,
             RunStatus::Cancelled,
-            Payload::null(),
+            Payload::from_json("{\"reason\":\"request\"}"),
             Timestamp::ZERO,
         );
         work.answer(token, Answer::Cancelled);

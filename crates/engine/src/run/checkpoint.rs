@@ -46,7 +46,12 @@ impl Engine {
         let allowed = |kind: &OpKind| {
             matches!(
                 kind,
-                OpKind::StepRun(_) | OpKind::Step(_) | OpKind::StepFailed(_) | OpKind::StepPlanned
+                OpKind::StepRun(_)
+                    | OpKind::Step(_)
+                    | OpKind::StepFailed(_)
+                    | OpKind::StepPlanned
+                    | OpKind::DeferAdd(_)
+                    | OpKind::DeferAbort(_)
             )
         };
         let odd = report.ops.iter().any(|op| !allowed(&op.kind));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_types::{Code, Seq, StepId, Timestamp, ulid_for};
 
 use crate::core::{Engine, Work};
-use crate::effect::{Call, Effect};
+use crate::effect::{Call, Effect, Request};
 use crate::input::CallId;
 use crate::live::{ItemKind, ItemState};
 use crate::recover::RECOVERED;
@@ -20,6 +20,11 @@ impl Engine {
     /// Sends out what may go.
     pub(crate) fn dispatch_ready(&mut self, work: &mut Work<'_, '_>) {
         while let Some((app, run, key)) = self.schedule.pop() {
+            let function = self.live.get(&run).map(|live| live.function);
+            if let Some(function) = function.filter(|function| self.is_paused(*function)) {
+                self.schedule.hold(app, function, run, key);
+                continue;
+            }
             let item = self
                 .live
                 .get_mut(&run)
@@ -93,12 +98,70 @@ impl Engine {
             self.schedule.release(app);
             return;
         }
-        let Some(call) = self.prepare_call(app, run, key) else {
-            self.schedule.release(app);
-            self.postpone(work.now(), run, key);
+        self.guard_finish(work, run);
+        let effect = match self.prepare_request(app, run, key) {
+            Some(request) => Some(Effect::Request(Box::new(request))),
+            None => self
+                .prepare_call(app, run, key)
+                .map(|call| Effect::Call(Box::new(call))),
+        };
+        match effect {
+            Some(effect) => work.effect(effect),
+            None => {
+                self.schedule.release(app);
+                self.postpone(work.now(), run, key);
+            }
+        }
+    }
+
+    /// Before a run's first call: opens its instant to have ended by, if its function has one.
+    fn guard_finish(&mut self, work: &mut Work<'_, '_>, run: Seq) {
+        let begun = self
+            .ledgers
+            .get(run)
+            .is_none_or(|l| l.started != Timestamp::ZERO);
+        let Some(live) = self.live.get(&run).filter(|_| !begun) else {
             return;
         };
-        work.effect(Effect::Call(Box::new(call)));
+        let function = self.catalog.function(live.function);
+        let guarded = live
+            .items
+            .iter()
+            .any(|item| item.kind == ItemKind::FinishTimeout);
+        let ms = function.and_then(|f| f.row.timeouts.finish_ms);
+        if let Some(ms) = ms.filter(|_| !guarded) {
+            let due = work.now().plus_ms(ms);
+            let nothing = dunlin_types::Payload::from_json(Vec::new());
+            self.open_guard(work, run, StepKind::FinishTimeout, due, nothing);
+        }
+    }
+
+    /// The request that an item is to make; none if it is not such an item, or the request is not
+    /// in memory: then the app is called, and reports it anew.
+    fn prepare_request(&mut self, app: u32, run: Seq, key: Seq) -> Option<Request> {
+        let request = Arc::clone(self.requests.get(key)?);
+        let ledger = self.ledgers.get(run)?;
+        let step = ledger.step_of(key)?.clone();
+        let name = ledger.open.get(&step)?.name.clone();
+        let run_id = ulid_for(ledger.created, run);
+        let boot = self.options.boot;
+        let item = self.live.get_mut(&run)?.items.get_mut(key)?;
+        item.state = ItemState::Calling;
+        item.dispatches += 1;
+        let generation = boot * DISPATCHES_PER_BOOT + u64::from(item.dispatches);
+        Some(Request {
+            id: CallId {
+                run,
+                item: key,
+                generation,
+                app,
+            },
+            run_id,
+            step,
+            name,
+            attempt: item.attempt,
+            request,
+        })
     }
 
     fn prepare_call(&mut self, app: u32, run: Seq, key: Seq) -> Option<Call> {
@@ -204,6 +267,8 @@ impl Engine {
                 started: Timestamp::ZERO,
                 ended: now,
                 payload: dunlin_types::Payload::from_json(Vec::new()),
+                source: None,
+                after: None,
             },
         );
         true
@@ -211,12 +276,8 @@ impl Engine {
 
     /// The flags that carry the run's own settings from row to row.
     pub(crate) fn run_flags(&self, run: Seq) -> StepFlags {
-        let Some(ledger) = self.ledgers.get(run) else {
-            return StepFlags::default();
-        };
-        StepFlags::default()
-            .with(StepFlags::FORCE_PLAN, ledger.state.force_plan)
-            .with(StepFlags::VERSION_KNOWN, ledger.state.version > 0)
-            .with(StepFlags::VERSION_2, ledger.state.version >= 2)
+        self.live
+            .get(&run)
+            .map_or(StepFlags::default(), |live| live.flags)
     }
 }

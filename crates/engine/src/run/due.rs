@@ -1,11 +1,14 @@
-//! A timer came due: a sleep is over, or an attempt is to be made again.
+//! A timer came due: a sleep is over, a wait has run out, an attempt is to be made again, or a run
+//! has taken too long.
 
 use dunlin_types::{Payload, Seq, Timestamp};
 
 use crate::core::{Engine, Work};
-use crate::live::{ItemKind, ItemState};
+use crate::live::{ItemKind, ItemState, Live};
 use crate::run::NewRow;
-use crate::step::{StepFlags, StepKind};
+use crate::run::resolve::Resolution;
+use crate::step::StepFlags;
+use crate::write::RunStatus;
 
 impl Engine {
     pub(crate) fn due(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) {
@@ -22,49 +25,68 @@ impl Engine {
         if item.due > work.now() {
             let due = item.due;
             self.timers.insert((due, run, key), ());
-        } else if item.kind == ItemKind::Timer {
-            let due = item.due;
-            self.wake(work, run, key, due);
-        } else {
+        } else if item.kind.is_called() {
             item.state = ItemState::Ready;
             self.schedule.push(self.catalog.app_of(function), run, key);
+        } else {
+            let kind = item.kind;
+            self.ran_out(work, run, key, kind);
         }
     }
 
-    /// A sleep is over: its step has its result.
-    fn wake(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq, due: Timestamp) {
+    /// The instant of something that is not called has come.
+    fn ran_out(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq, kind: ItemKind) {
+        match kind {
+            ItemKind::Timer => self.resolve(work, run, key, Resolution::null()),
+            ItemKind::Wait | ItemKind::Invoke | ItemKind::Signal => {
+                self.run_out(work, run, key, kind);
+            }
+            ItemKind::End => self.finish_stopped(work, run, key),
+            ItemKind::CancelOn => self.close_guard(work, run, key),
+            ItemKind::StartTimeout => self.start_ran_out(work, run, key),
+            ItemKind::FinishTimeout => {
+                let why = Payload::from_json("{\"reason\":\"timeouts.finish\"}");
+                self.stop(work, run, why);
+            }
+            ItemKind::Discovery | ItemKind::Step | ItemKind::Gateway => {}
+        }
+    }
+
+    /// A run that was stopped ends, its ledger being at hand.
+    fn finish_stopped(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) {
+        match self.ledgers.get(run) {
+            Some(ledger) => {
+                let why = ledger.stopped.clone().unwrap_or_else(Payload::null);
+                self.end(work, run, RunStatus::Cancelled, why, Timestamp::ZERO);
+            }
+            None => self.postpone(work.now(), run, key),
+        }
+    }
+
+    /// A guard has nothing left to guard.
+    fn close_guard(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) {
+        let Some(live) = self.live.get(&run) else {
+            return;
+        };
+        let flags = live.flags.with(StepFlags::CLOSES, true);
+        self.waits.close(key);
+        let row = NewRow::blank(work.now(), key, flags);
+        self.append(work, run, row);
+    }
+
+    /// The run was to begin by now.
+    fn start_ran_out(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) {
         let Some(ledger) = self.ledgers.get(run) else {
             self.postpone(work.now(), run, key);
             return;
         };
-        let Some((id, open)) = ledger.open.iter().find(|(_, open)| open.item == key) else {
-            return;
-        };
-        let (id, name, race, since) = (id.clone(), open.name.clone(), open.race, open.since);
-        let last_of_group = ledger.pending.iter().all(|pending| *pending == id);
-        let version_1 = ledger.state.version < 2;
-        let discovers = (version_1 || race || last_of_group) && !self.discovery_waits(run, key);
-        let mut flags = self.run_flags(run).with(StepFlags::CLOSES, true);
-        flags = flags.with(StepFlags::DISCOVERS, discovers);
-        let last_open = ledger.open.len() == 1;
-        if last_open && last_of_group && !version_1 {
-            flags.0 &= !StepFlags::FORCE_PLAN;
+        let called = |live: &Live| live.items.iter().any(|item| item.dispatches > 0);
+        if ledger.started != Timestamp::ZERO || self.live.get(&run).is_some_and(called) {
+            self.close_guard(work, run, key);
+        } else {
+            let why = Payload::from_json("{\"reason\":\"timeouts.start\"}");
+            self.stop(work, run, why);
         }
-        let now = work.now();
-        let row = NewRow {
-            kind: StepKind::Woke,
-            flags,
-            item: key,
-            attempt: 0,
-            due: now,
-            id: Some(id),
-            name,
-            queued: since,
-            started: due,
-            ended: now,
-            payload: Payload::from_json(Vec::new()),
-        };
-        self.append(work, run, row);
     }
 
     /// Whether a discovery of the run, other than `except`, has yet to go out: it will see all

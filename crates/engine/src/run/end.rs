@@ -8,8 +8,8 @@ use dunlin_types::{
 
 use crate::core::{Engine, Work};
 use crate::ledger::Ledger;
-use crate::live::ItemState;
 use crate::run::fail::escape;
+use crate::run::invoke::correlation_of;
 use crate::write::{LifecycleRow, RunEnd, RunStatus, Write};
 
 impl Engine {
@@ -28,18 +28,8 @@ impl Engine {
         let Some(live) = self.live.remove(&run) else {
             return;
         };
-        let app = self.catalog.app_of(live.function);
-        for item in live.items.iter() {
-            match item.state {
-                ItemState::Parked => {
-                    self.timers.remove(&(item.due, run, item.key));
-                }
-                // The fetch comes back to a run that is gone, so its slot is given back here; a
-                // call's slot is given back by its reply.
-                ItemState::Fetching => self.schedule.release(app),
-                ItemState::Ready | ItemState::Calling => {}
-            }
-        }
+        let items: Vec<_> = live.items.iter().copied().collect();
+        self.release_items(run, live.function, &items);
         let first = if ledger.started == Timestamp::ZERO {
             started
         } else {
@@ -54,7 +44,9 @@ impl Engine {
             last: live.last,
             imaged: live.imaged != Seq(0),
         }));
+        self.tell_caller(work, run, &ledger, status, &output);
         self.tell(work, run, live.function, &ledger, status, &output);
+        self.start_deferred(work, run, live.function, &ledger);
     }
 
     /// Appends the lifecycle events. Runs that such an event started tell nothing, or a failing
@@ -83,7 +75,8 @@ impl Engine {
         };
         for kind in [Some(Lifecycle::Finished), more].into_iter().flatten() {
             let seq = work.seq();
-            if !self.catalog.is_trigger(kind.event_name()) {
+            let name = kind.event_name();
+            if !self.catalog.is_trigger(name) && !self.waits.has_event(name) {
                 let at = work.now();
                 work.write(Write::Lifecycle(LifecycleRow { seq, at, kind, run }));
                 continue;
@@ -101,6 +94,15 @@ impl Engine {
             );
             let event = lifecycle_event(seq, work.now(), kind, ulid_for(ledger.created, run), data);
             work.write(Write::Event(Arc::clone(&event)));
+            self.later.push_back(event);
+        }
+    }
+
+    /// Hands what was told to whoever waits for it or is triggered by it. Not from within, because a
+    /// run that this cancels tells of its own end.
+    pub(crate) fn pass_on(&mut self, work: &mut Work<'_, '_>) {
+        while let Some(event) = self.later.pop_front() {
+            self.take_event(work, &event);
             self.start_triggered(work, &event, event.ts, false);
         }
     }
@@ -118,20 +120,23 @@ pub fn lifecycle_data(
     let name = match status {
         RunStatus::Failed => "Failed",
         RunStatus::Cancelled => "Cancelled",
-        RunStatus::Completed | RunStatus::Live => "Completed",
+        RunStatus::Completed | RunStatus::Live | RunStatus::Skipped => "Completed",
     };
+    let correlation = correlation_of(events).map_or_else(String::new, |id| {
+        format!("\"correlation_id\":\"{}\",", escape(&id))
+    });
     let all: Vec<String> = events
         .iter()
         .map(|e| String::from_utf8_lossy(&e.json()).into_owned())
         .collect();
     let first = all.first().map_or("null", String::as_str);
     let result = match status {
-        RunStatus::Failed => format!(",\"error\":{}", output.as_str()),
-        RunStatus::Completed => format!(",\"result\":{}", output.as_str()),
+        RunStatus::Failed => format!("\"error\":{},", output.as_str()),
+        RunStatus::Completed => format!("\"result\":{},", output.as_str()),
         _ => String::new(),
     };
     Payload::from_json(format!(
-        "{{\"_inngest\":{{\"status\":\"{name}\"}}{result},\"event\":{first},\"events\":[{}],\
+        "{{\"_inngest\":{{\"status\":\"{name}\"}},{correlation}{result}\"event\":{first},\"events\":[{}],\
          \"function_id\":\"{}\",\"run_id\":\"{run_id}\"}}",
         all.join(","),
         escape(slug),

@@ -7,9 +7,7 @@ use dunlin_types::{DedupeKey, Event, EventParts, NewEvent, Seq, Timestamp, Token
 
 use crate::core::{Engine, Work};
 use crate::effect::Answer;
-use crate::ledger::Ledger;
-use crate::live::Live;
-use crate::write::{RunRow, Write};
+use crate::write::Write;
 
 /// The key under which one send of an event arrives only once.
 fn send_key(seeded: Ulid) -> DedupeKey {
@@ -17,7 +15,7 @@ fn send_key(seeded: Ulid) -> DedupeKey {
 }
 
 /// The key under which an event id starts a function only once.
-fn start_key(function: u32, event_id: &str) -> DedupeKey {
+pub(crate) fn start_key(function: u32, event_id: &str) -> DedupeKey {
     DedupeKey::new(
         &[&b"start"[..], &function.to_be_bytes()].concat(),
         event_id.as_bytes(),
@@ -84,11 +82,18 @@ impl Engine {
             origin: new.origin,
         });
         work.write(Write::Event(Arc::clone(&event)));
+        self.take_event(work, &event);
         self.start_triggered(work, &event, due, by_id);
         internal_id
     }
 
-    fn remember(&self, work: &mut Work<'_, '_>, key: DedupeKey, seq: Seq, expires: Timestamp) {
+    pub(crate) fn remember(
+        &self,
+        work: &mut Work<'_, '_>,
+        key: DedupeKey,
+        seq: Seq,
+        expires: Timestamp,
+    ) {
         work.known.insert(key, seq);
         work.write(Write::Dedupe { key, seq, expires });
     }
@@ -112,32 +117,5 @@ impl Engine {
             }
             self.start(work, function, event, due);
         }
-    }
-
-    fn start(
-        &mut self,
-        work: &mut Work<'_, '_>,
-        function: u32,
-        event: &Arc<Event>,
-        due: Timestamp,
-    ) {
-        let seq = work.seq();
-        let version = self.catalog.function(function).map_or(0, |f| f.row.version);
-        let created = work.now();
-        let row = RunRow {
-            seq,
-            function,
-            version,
-            event: event.seq,
-            created,
-            due,
-        };
-        self.live.insert(seq, Live::start(&row));
-        let ledger = Ledger::new(created, Arc::from([Arc::clone(event)]));
-        self.ledgers.put(seq, ledger);
-        work.write(Write::Run(row));
-        self.fold.appended();
-        self.place(created, seq, seq);
-        self.rest(seq, work.cx.commit, created);
     }
 }

@@ -102,6 +102,8 @@ impl Engine {
             started: by.started,
             ended: by.ended,
             payload: failure.error,
+            source: None,
+            after: None,
         };
         self.append(work, by.run, row);
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use dunlin_engine::Image;
+use dunlin_engine::{CronRow, Image};
 use dunlin_store::Restored;
 use rusqlite::{Connection, Result, Row};
 
 use super::{config, delivery, run};
-use crate::pack::{blob, col_seq};
+use crate::pack::{blob, col_at, col_seq};
 
 pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result<()> {
     for row in config::apps(db)? {
@@ -16,6 +16,14 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
     for row in config::functions(db)? {
         take(Restored::Function(row));
     }
+    each(db, "SELECT fn, schedule, last FROM cron", |row| {
+        take(Restored::Cron(CronRow {
+            function: row.get(0)?,
+            schedule: row.get(1)?,
+            last: Some(col_at(row, 2)?),
+        }));
+        Ok(())
+    })?;
     each(
         db,
         "SELECT run, fn, last, items FROM image ORDER BY run",

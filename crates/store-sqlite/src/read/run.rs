@@ -1,16 +1,16 @@
 //! Runs and their step rows.
 
-use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
+use dunlin_engine::step::{Source, StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{LedgerRows, RunEnd, RunRow, RunStatus};
 use dunlin_store::{Page, RunView};
-use dunlin_types::{Seq, StepId};
+use dunlin_types::{Payload, Seq, StepId};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::{event, list, page_sql};
-use crate::pack::{bad, blob, col_at, col_payload, col_seq, int};
+use crate::pack::{EVENT, OUTPUT, bad, blob, col_at, col_opt_seq, col_payload, col_seq, int};
 
 /// The part that [`row`] reads.
-pub(super) const START: &str = "seq, fn, version, event, created, due";
+pub(super) const START: &str = "seq, fn, version, event, created, due, original";
 const END: &str = "status, started, ended, last, enc, out";
 
 /// The part that [`mark`] reads.
@@ -25,21 +25,22 @@ pub(super) fn row(row: &Row<'_>) -> Result<RunRow> {
         event: col_seq(row, 3)?,
         created: col_at(row, 4)?,
         due: col_at(row, 5)?,
+        original: col_opt_seq(row, 6)?,
     })
 }
 
 fn view(db: &Connection, columns: &Row<'_>) -> Result<RunView> {
     let row = row(columns)?;
-    let status = RunStatus::from_number(columns.get(6)?).ok_or_else(|| bad(6))?;
+    let status = RunStatus::from_number(columns.get(7)?).ok_or_else(|| bad(7))?;
     let end = match status {
         RunStatus::Live => None,
         status => Some(RunEnd {
             run: row.seq,
             status,
-            started: col_at(columns, 7)?,
-            ended: col_at(columns, 8)?,
-            output: col_payload(db, columns, 11, row.seq)?,
-            last: col_seq(columns, 9)?,
+            started: col_at(columns, 8)?,
+            ended: col_at(columns, 9)?,
+            output: col_payload(db, columns, 12, row.seq)?,
+            last: col_seq(columns, 10)?,
             imaged: false,
         }),
     };
@@ -152,8 +153,41 @@ pub(super) fn mark(row: &Row<'_>) -> Result<StepMark> {
     })
 }
 
+pub(super) fn step_rows(db: &Connection, seqs: &[Seq]) -> Result<Vec<StepRow>> {
+    let sql = format!("SELECT {MARK}, {REST} FROM step WHERE seq = ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    let one = |seq: &Seq| statement.query_row([int(*seq)], |row| step(db, row));
+    seqs.iter().map(one).collect()
+}
+
+/// A row's payload, and where it is written already.
+fn payload(db: &Connection, row: &Row<'_>, of: Seq) -> Result<(Payload, Option<Source>)> {
+    let place = || {
+        let bytes = blob(row, 14)?.and_then(|bytes| bytes.try_into().ok());
+        bytes
+            .map(|bytes| Seq(u64::from_be_bytes(bytes)))
+            .ok_or_else(|| bad(14))
+    };
+    match row.get::<_, i64>(13)? {
+        EVENT => {
+            let seq = place()?;
+            let json = event::full(db, seq)?.map(|event| event.json());
+            let payload = json.map_or_else(Payload::null, Payload::from_json);
+            Ok((payload, Some(Source::Event(seq))))
+        }
+        OUTPUT => {
+            let seq = place()?;
+            let end = self::run(db, seq)?.and_then(|run| run.end);
+            let payload = end.map_or_else(Payload::null, |end| end.output);
+            Ok((payload, Some(Source::Output(seq))))
+        }
+        _ => Ok((col_payload(db, row, 14, of)?, None)),
+    }
+}
+
 fn step(db: &Connection, row: &Row<'_>) -> Result<StepRow> {
     let mark = mark(row)?;
+    let (payload, source) = payload(db, row, mark.seq)?;
     Ok(StepRow {
         mark,
         prev: col_seq(row, 7)?,
@@ -162,6 +196,7 @@ fn step(db: &Connection, row: &Row<'_>) -> Result<StepRow> {
         queued: col_at(row, 10)?,
         started: col_at(row, 11)?,
         ended: col_at(row, 12)?,
-        payload: col_payload(db, row, 14, mark.seq)?,
+        payload,
+        source,
     })
 }

@@ -1,14 +1,14 @@
 //! Rows of the engine.
 
 use dunlin_engine::config::{AppRow, FunctionRow};
-use dunlin_engine::step::StepRow;
-use dunlin_engine::{Image, LifecycleRow, RunEnd, RunRow, Write};
+use dunlin_engine::step::{Source, StepRow};
+use dunlin_engine::{CronRow, Image, LifecycleRow, RunEnd, RunRow, Write};
 use dunlin_types::{DedupeKey, Event, EventOrigin, Lifecycle, Seq, StepId, Timestamp, ulid_for};
 use rusqlite::{Error, Result, params};
 
 use super::{Hot, Rows};
 use crate::json::{FunctionJson, text};
-use crate::pack::{PLAIN, Part, inline, int};
+use crate::pack::{EVENT, OUTPUT, PLAIN, Part, inline, int, opt_int};
 
 impl Rows<'_> {
     pub(super) fn engine(&mut self, write: &Write) -> Result<()> {
@@ -28,6 +28,19 @@ impl Rows<'_> {
                     .execute([int(*from)])?;
                 Ok(())
             }
+            Write::Cron(row) => self.cron(row),
+            Write::Claim(event) => {
+                self.db
+                    .prepare_cached("INSERT INTO claim (event) VALUES (?1)")?
+                    .execute([int(*event)])?;
+                Ok(())
+            }
+            Write::Claimed(event) => {
+                self.db
+                    .prepare_cached("DELETE FROM claim WHERE event = ?1")?
+                    .execute([int(*event)])?;
+                Ok(())
+            }
             Write::App(row) => self.app(row),
             Write::Function(row) => self.function(row),
         }
@@ -44,7 +57,18 @@ impl Rows<'_> {
                 Some(&packed)
             }
         };
-        let (enc, payload) = inline(row.payload.bytes());
+        let place;
+        let (enc, payload) = match row.source {
+            None => inline(row.payload.bytes()),
+            Some(source) => {
+                let (enc, seq) = match source {
+                    Source::Event(seq) => (EVENT, seq),
+                    Source::Output(seq) => (OUTPUT, seq),
+                };
+                place = seq.0.to_be_bytes();
+                (enc, Some(place.as_slice()))
+            }
+        };
         self.hot(Hot::Step)?.execute(params![
             int(mark.seq),
             int(mark.run),
@@ -151,6 +175,7 @@ impl Rows<'_> {
             event,
             row.created.ms(),
             row.due.ms(),
+            opt_int(row.original),
         ])?;
         self.hot(Hot::EventRun)?.execute([event, seq])?;
         Ok(())
@@ -190,6 +215,22 @@ impl Rows<'_> {
                 int(image.last),
                 image.items
             ])?;
+        Ok(())
+    }
+
+    fn cron(&mut self, row: &CronRow) -> Result<()> {
+        match row.last {
+            Some(last) => self
+                .db
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO cron (fn, schedule, last) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![row.function, row.schedule, last.ms()])?,
+            None => self
+                .db
+                .prepare_cached("DELETE FROM cron WHERE fn = ?1 AND schedule = ?2")?
+                .execute(params![row.function, row.schedule])?,
+        };
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use dunlin_delivery::{
     Application, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointConfig,
     Message, RepeatRow, SecretVersion, Source, SourceKind, SourceMode, Transformation, Trigger,
 };
-use dunlin_engine::config::{AppRow, FunctionRow, TriggerSpec};
+use dunlin_engine::config::{AppRow, CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
 use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{RunEnd, RunRow, RunStatus};
 use dunlin_types::{
@@ -69,6 +69,7 @@ pub(super) fn run(n: u64, event: Seq) -> RunRow {
         event,
         created: at(n),
         due: at(n + 9),
+        original: maybe(n, Seq(n / 2)),
     }
 }
 
@@ -122,6 +123,7 @@ pub(super) fn step(n: u64, run: Seq, prev: Seq) -> StepRow {
         } else {
             json(n)
         },
+        source: None,
     }
 }
 
@@ -152,6 +154,20 @@ pub(super) fn function(n: u64, number: u32, version: u32) -> FunctionRow {
         from: Seq(n),
         created: at(n),
         archived: maybe(n, at(n + 1)),
+        paused: maybe(n / 2, at(n + 2)),
+        cancel: vec![CancelRule {
+            event: "shop/order.cancelled".to_owned(),
+            condition: maybe(n, "event.data.id == async.data.id".to_owned()),
+            until: match n % 3 {
+                0 => None,
+                1 => Some(RuleTime::AfterMs(1000)),
+                _ => Some(RuleTime::At(at(n))),
+            },
+        }],
+        timeouts: Timeouts {
+            start_ms: maybe(n, 1000),
+            finish_ms: maybe(n / 2, 2000),
+        },
         triggers: vec![
             TriggerSpec::Event {
                 name,
@@ -159,6 +175,7 @@ pub(super) fn function(n: u64, number: u32, version: u32) -> FunctionRow {
             },
             TriggerSpec::Cron {
                 schedule: "0 * * * *".to_owned(),
+                jitter_ms: maybe(n, 30_000),
             },
         ],
         url: format!("http://localhost/api?fnId={number}"),

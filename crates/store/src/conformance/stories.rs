@@ -110,13 +110,14 @@ fn rank(row: &Restored) -> usize {
     match row {
         Restored::App(_) => 0,
         Restored::Function(_) => 1,
-        Restored::Image(_) => 2,
-        Restored::Run(_) => 3,
-        Restored::Step(_) => 4,
-        Restored::Application(_) => 5,
-        Restored::Source(_) => 6,
-        Restored::Endpoint(_) => 7,
-        Restored::Delivery(_) => 8,
+        Restored::Cron(_) => 2,
+        Restored::Image(_) => 3,
+        Restored::Run(_) => 4,
+        Restored::Step(_) => 5,
+        Restored::Application(_) => 6,
+        Restored::Source(_) => 7,
+        Restored::Endpoint(_) => 8,
+        Restored::Delivery(_) => 9,
     }
 }
 

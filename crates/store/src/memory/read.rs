@@ -8,7 +8,7 @@ use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, Repe
 use dunlin_engine::LedgerRows;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::StepRow;
-use dunlin_types::{Code, DedupeKey, EventOrigin, Seq, Timestamp, Ulid};
+use dunlin_types::{Code, DedupeKey, Event, EventOrigin, Seq, Timestamp, Ulid};
 
 use super::state::State;
 use super::{MemoryReader, locked};
@@ -112,6 +112,9 @@ impl State {
         self.functions
             .values()
             .for_each(|row| take(Restored::Function(row.clone())));
+        self.crons
+            .values()
+            .for_each(|row| take(Restored::Cron(row.clone())));
         self.images
             .values()
             .for_each(|row| take(Restored::Image(row.clone())));
@@ -158,6 +161,28 @@ impl Reader for MemoryReader {
     fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()> {
         locked(&self.state).restore(take);
         Ok(())
+    }
+
+    fn step_rows(&mut self, seqs: &[Seq]) -> StoreResult<Vec<StepRow>> {
+        let state = locked(&self.state);
+        let one = |seq: &Seq| {
+            let row = state.steps.get(seq).map(|row| row.as_ref().clone());
+            row.ok_or_else(|| StoreError {
+                code: Code::StoreCorrupt,
+                detail: format!("the step row {seq} is not there"),
+            })
+        };
+        seqs.iter().map(one).collect()
+    }
+
+    fn claims(&mut self) -> StoreResult<Vec<Arc<Event>>> {
+        let state = locked(&self.state);
+        let events = state.claims.iter().filter_map(|seq| state.events.get(seq));
+        let full = |event: &LoggedEvent| match event {
+            LoggedEvent::Full(event) => Some(Arc::clone(event)),
+            LoggedEvent::Lifecycle(_) => None,
+        };
+        Ok(events.filter_map(full).collect())
     }
 
     fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>> {

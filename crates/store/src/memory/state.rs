@@ -11,7 +11,7 @@ use dunlin_delivery::{
 use dunlin_engine as engine;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::StepRow;
-use dunlin_engine::{Image, RunEnd};
+use dunlin_engine::{CronRow, Image, RunEnd};
 use dunlin_types::{DedupeKey, Seq, Timestamp};
 
 use crate::port::{Batch, Known};
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) event_runs: BTreeSet<(Seq, Seq)>,
     pub(super) steps: BTreeMap<Seq, Arc<StepRow>>,
     pub(super) images: BTreeMap<Seq, Image>,
+    pub(super) crons: BTreeMap<(u32, String), CronRow>,
+    pub(super) claims: BTreeSet<Seq>,
     pub(super) apps: BTreeMap<u32, AppRow>,
     pub(super) functions: BTreeMap<u32, FunctionRow>,
     pub(super) function_versions: BTreeMap<(u32, u32), FunctionRow>,
@@ -62,6 +64,8 @@ impl Default for State {
             event_runs: BTreeSet::new(),
             steps: BTreeMap::new(),
             images: BTreeMap::new(),
+            crons: BTreeMap::new(),
+            claims: BTreeSet::new(),
             apps: BTreeMap::new(),
             functions: BTreeMap::new(),
             function_versions: BTreeMap::new(),
@@ -204,6 +208,19 @@ impl State {
                 self.images.insert(image.run, image.clone());
             }
             engine::Write::FoldFrom(from) => self.fold_from = *from,
+            engine::Write::Cron(row) => {
+                let key = (row.function, row.schedule.clone());
+                match row.last {
+                    Some(_) => self.crons.insert(key, row.clone()),
+                    None => self.crons.remove(&key),
+                };
+            }
+            engine::Write::Claim(event) => {
+                self.claims.insert(*event);
+            }
+            engine::Write::Claimed(event) => {
+                self.claims.remove(event);
+            }
             engine::Write::App(row) => {
                 self.apps.insert(row.number, row.clone());
             }

@@ -539,13 +539,13 @@ fn a_cancelled_run_ignores_the_late_reply_and_frees_its_slot() {
     world.run_out();
     check(
         &world,
-        "
+        r#"
         0s r1 call - #0 []
         10s r1 plan a, sleep s 5000
         12500ms r1 call a #0 [] plan
-        13s r1 Cancelled null
+        13s r1 Cancelled {"reason":"request"}
         22500ms r1 ran a
-    ",
+    "#,
     );
     assert!(matches!(world.answers[&token], Answer::Cancelled));
     assert!(matches!(world.answers[&again], Answer::NoSuchRun));
@@ -593,7 +593,7 @@ fn an_operation_that_is_not_built_fails_the_run_at_once() {
         1s r1 ran a
         1250ms r1 call - #0 [a]
         2250ms r1 refused E0507
-        2500ms r1 Failed {"code":"E0507","error":"WaitForEvent","message":"WaitForEvent","name":"OperationNotSupported"}
+        2500ms r1 Failed {"code":"E0507","error":"Unheard","message":"Unheard","name":"OperationNotSupported"}
     "#,
     );
 }

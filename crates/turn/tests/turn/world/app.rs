@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_engine::{Call, Failure, Memo, MemoKind, Op, OpKind, Reply};
-use dunlin_types::{Code, Payload, StepId, Timestamp};
+use dunlin_types::{Code, OutboundRequest, Payload, StepId, Timestamp};
 
 use super::program::{Node, Step};
 
@@ -26,6 +26,9 @@ impl Default for Sdk {
     }
 }
 
+/// What a wait that matches asks for.
+const MATCH: &str = "event.data.k == async.data.k";
+
 /// How a replay ends, where nothing is left to wait for.
 enum End {
     /// The function returned this.
@@ -39,6 +42,8 @@ struct Walk<'a> {
     attempt: u8,
     seen: BTreeMap<String, usize>,
     found: Vec<Found>,
+    lazy: Vec<Found>,
+    defers: &'a BTreeMap<StepId, Payload>,
     values: Vec<String>,
     threw: Option<(String, Option<i64>, bool)>,
 }
@@ -55,6 +60,7 @@ pub(crate) enum Move {
 pub(crate) fn next_move(
     program: &[Node],
     sdk: &Sdk,
+    now: Timestamp,
     call: &Call,
     memos: &BTreeMap<StepId, Memo>,
     ran: &mut dyn FnMut(&StepId, bool),
@@ -94,7 +100,35 @@ pub(crate) fn next_move(
         let kind = match node {
             Node::Sleep(_, ms) => OpKind::SleepFor(ms),
             Node::Until(_, ms) => OpKind::SleepUntil(call.events[0].ts.plus_ms(ms)),
-            Node::Refuse => OpKind::Refused(Code::OpNotBuilt, "WaitForEvent".to_owned()),
+            Node::Refuse => OpKind::Refused(Code::OpNotBuilt, "Unheard".to_owned()),
+            Node::Wait(wait) => OpKind::WaitForEvent {
+                event: wait.event.clone(),
+                condition: wait.matching.then(|| MATCH.to_owned()),
+                until: now.plus_ms(wait.ms),
+            },
+            Node::Invoke(invoke) => OpKind::Invoke {
+                function: invoke.function.clone(),
+                data: Payload::from_json("{\"k\":1}"),
+                user: None,
+                v: None,
+                until: now.plus_ms(invoke.ms),
+            },
+            Node::Signal(signal) => OpKind::WaitForSignal {
+                signal: signal.signal.clone(),
+                replace: signal.replace,
+                until: now.plus_ms(signal.ms),
+            },
+            Node::Fetch(_) => OpKind::Gateway(Box::new(OutboundRequest {
+                ai: false,
+                method: "GET".to_owned(),
+                url: "http://api/".to_owned(),
+                headers: vec![("authorization".to_owned(), "secret".to_owned())],
+                body: Default::default(),
+                shown: Payload::from_json("{\"url\":\"http://api/\"}"),
+            })),
+            Node::Defer(function) => OpKind::DeferAdd(Payload::from_json(format!(
+                "{{\"fn_slug\":\"{function}\",\"input\":{{}}}}"
+            ))),
             _ => OpKind::StepPlanned,
         };
         op(id, race, kind)
@@ -115,6 +149,8 @@ fn replay(
         attempt: call.attempt,
         seen: BTreeMap::new(),
         found: Vec::new(),
+        lazy: Vec::new(),
+        defers: &call.state.defers,
         values: Vec::new(),
         threw: None,
     };
@@ -124,6 +160,12 @@ fn replay(
         None if through => Some(End::Returned(format!("\"{}\"", walk.values.join(" ")))),
         None => None,
     };
+    // What is lazy does not make a call of its own while something else is found or left to find.
+    if !walk.lazy.is_empty() && call.target.is_none() {
+        let end = if walk.found.is_empty() { None } else { end };
+        walk.lazy.extend(walk.found);
+        return (walk.lazy, end);
+    }
     (walk.found, end)
 }
 
@@ -136,6 +178,18 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, race: bool) -> bool {
         match node {
             Node::Step(step) => self.wait(&step.name, step.caught, node, race),
+            Node::Wait(wait) => self.wait(&wait.name, false, node, race),
+            Node::Signal(signal) => self.wait(&signal.name, false, node, race),
+            Node::Invoke(invoke) => self.wait(&invoke.name, invoke.caught, node, race),
+            Node::Fetch(fetch) => self.wait(&fetch.name, fetch.caught, node, race),
+            // Nobody waits for it: it is told along with what is found next.
+            Node::Defer(function) => {
+                let id = StepId::new(function);
+                if !self.defers.contains_key(&id) {
+                    self.lazy.push((id, node.clone(), false));
+                }
+                true
+            }
             Node::Sleep(name, _) | Node::Until(name, _) => self.wait(name, false, node, race),
             Node::Refuse => self.wait("refused", false, node, race),
             Node::Parallel(branches, race) => {
@@ -171,10 +225,12 @@ impl Walk<'_> {
                 self.threw = Some((format!("uncaught {id}"), None, true));
             }
             Some(memo) => {
-                let mark = if memo.kind == MemoKind::Error {
-                    "!"
-                } else {
-                    ""
+                let ran_out =
+                    memo.kind == MemoKind::Null && matches!(node, Node::Wait(_) | Node::Signal(_));
+                let mark = match memo.kind {
+                    MemoKind::Error => "!",
+                    _ if ran_out => "?",
+                    _ => "",
                 };
                 self.values.push(format!("{mark}{id}"));
                 return true;
@@ -217,6 +273,7 @@ pub(crate) fn op(id: StepId, race: bool, kind: OpKind) -> Op {
         name: id.text(),
         id,
         race,
+        note: None,
         kind,
     }
 }
@@ -255,6 +312,12 @@ pub(crate) fn describe_op(op: &Op) -> String {
         OpKind::SleepUntil(at) => return format!("until {} {}", op.id, clock(*at)),
         OpKind::SleepFor(ms) => return format!("sleep {} {ms}", op.id),
         OpKind::RunComplete(value) => return format!("complete {}", value.as_str()),
+        OpKind::WaitForEvent { event, .. } => return format!("wait {} {event}", op.id),
+        OpKind::Invoke { function, .. } => return format!("invoke {} {function}", op.id),
+        OpKind::WaitForSignal { signal, .. } => return format!("signal {} {signal}", op.id),
+        OpKind::Gateway(_) => "fetch",
+        OpKind::DeferAdd(_) => "defer",
+        OpKind::DeferAbort(target) => return format!("abort {target}"),
         OpKind::DiscoveryRequest => return "asks".to_owned(),
         OpKind::Refused(code, _) => return format!("refused {code}"),
     };

@@ -7,7 +7,7 @@ pub(crate) mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_engine::config::{FunctionSpec, Registration, TriggerSpec};
+use dunlin_engine::config::{FunctionSpec, Registration, Timeouts, TriggerSpec};
 use dunlin_engine::{
     self as engine, Answer, Call, CallId, CallReply, Checkpoint, Memo, MemoKind, Op, OpKind,
     Options, Reply, RunStatus,
@@ -322,6 +322,7 @@ impl World {
             Effect::Engine(engine::Effect::Call(call)) => self.call(*call),
             Effect::Engine(engine::Effect::Answer(token, answer)) => self.answer(token, answer),
             Effect::Engine(engine::Effect::AppsChanged) => {}
+            Effect::Engine(engine::Effect::Request(request)) => self.request(*request),
             other => panic!("not expected: {other:?}"),
         }
     }
@@ -346,6 +347,38 @@ impl World {
             }
         }
         self.answers.insert(token, answer);
+    }
+
+    /// The server makes a request for a step.
+    fn request(&mut self, request: engine::Request) {
+        let name = self.name(request.id.run);
+        let (step, attempt) = (request.step.clone(), request.attempt);
+        self.note(format!("{name} request {step} #{attempt}"));
+        self.out.insert(key_of(request.id));
+        let function = self.store.runs[&request.id.run].function;
+        let fails = match &self.bodies[&self.store.functions[&function].slug] {
+            Body::Program(program) => program::fetch_fails(program, &request.name),
+            Body::Script(_) => 0,
+        };
+        let kind = if attempt < fails {
+            OpKind::StepError(engine::Failure {
+                code: Code::OutboundFailed,
+                error: Payload::from_json("{\"message\":\"no answer\"}"),
+                no_retry: false,
+                retry_after_ms: None,
+            })
+        } else {
+            OpKind::StepRun(Payload::from_json("{\"status_code\":200}"))
+        };
+        let reply = CallReply {
+            call: request.id,
+            started: self.now,
+            ended: self.now,
+            version: None,
+            reply: Reply::Ops(vec![app::op(step, false, kind)]),
+        };
+        let at = self.later(self.delays.call);
+        self.put(at, Happens::Replied(Box::new(reply)));
     }
 
     fn call(&mut self, call: Call) {
@@ -381,7 +414,14 @@ impl World {
             Body::Script(script) => Move::Answer(script(&session.call, self.calls[&slug])),
             Body::Program(program) => {
                 let mut note = |id: &StepId, well: bool| ran.push((id.clone(), well));
-                app::next_move(program, &self.sdk, &session.call, &session.memos, &mut note)
+                app::next_move(
+                    program,
+                    &self.sdk,
+                    self.now,
+                    &session.call,
+                    &session.memos,
+                    &mut note,
+                )
             }
         };
         for (id, well) in ran {
@@ -608,6 +648,8 @@ pub(crate) fn spec(slug: &str, event: &str, expression: Option<&str>) -> Functio
         }],
         url: format!("http://app/?fnId={slug}"),
         retries: None,
+        cancel: Vec::new(),
+        timeouts: Timeouts::default(),
         unbuilt: Vec::new(),
         config: Payload::from_json(format!("{{\"id\":\"{slug}\"}}")),
     }

@@ -1,6 +1,8 @@
 //! Functions as little programs, written as text.
 //!
 //! ```text
+//! wait NAME EVENT MS [match]    invoke NAME FUNCTION MS [caught]    signal NAME SIGNAL MS [replace]
+//! fetch NAME [fails N] [caught]    defer FUNCTION
 //! step NAME [fails N] [fatal] [after MS] [big BYTES] [caught]     sleep NAME MS     until NAME MS
 //! par [ … | … ]    race [ … | … ]    loop N [ … ]    throw [N] [after MS]    fatal    refuse
 //! ```
@@ -19,6 +21,49 @@ pub(crate) enum Node {
     Fatal,
     /// Reports an operation that is not supported.
     Refuse,
+    Wait(Wait),
+    Invoke(Invoke),
+    Signal(Signal),
+    Fetch(Fetch),
+    /// Has a function started when the run has ended.
+    Defer(String),
+}
+
+/// A wait for an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Wait {
+    pub name: String,
+    pub event: String,
+    pub ms: i64,
+    /// Only an event whose `data.k` is that of the run's.
+    pub matching: bool,
+}
+
+/// An invocation.
+#[derive(Clone, Debug)]
+pub(crate) struct Invoke {
+    pub name: String,
+    pub function: String,
+    pub ms: i64,
+    pub caught: bool,
+}
+
+/// A wait for a signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Signal {
+    pub name: String,
+    pub signal: String,
+    pub ms: i64,
+    pub replace: bool,
+}
+
+/// A request that the server makes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    pub name: String,
+    /// Attempts that get no answer.
+    pub fails: u8,
+    pub caught: bool,
 }
 
 /// A step and what its code does.
@@ -70,6 +115,32 @@ fn block(words: &[&str], at: &mut usize) -> Vec<Node> {
             }
             "fatal" => Node::Fatal,
             "refuse" => Node::Refuse,
+            "wait" => Node::Wait(Wait {
+                name: name(words, at),
+                event: name(words, at),
+                ms: number(words, at),
+                matching: keyword(words, at, "match"),
+            }),
+            "invoke" => Node::Invoke(Invoke {
+                name: name(words, at),
+                function: name(words, at),
+                ms: number(words, at),
+                caught: keyword(words, at, "caught"),
+            }),
+            "signal" => Node::Signal(Signal {
+                name: name(words, at),
+                signal: name(words, at),
+                ms: number(words, at),
+                replace: keyword(words, at, "replace"),
+            }),
+            "fetch" => Node::Fetch(Fetch {
+                name: name(words, at),
+                fails: keyword(words, at, "fails")
+                    .then(|| number(words, at))
+                    .unwrap_or(0) as u8,
+                caught: keyword(words, at, "caught"),
+            }),
+            "defer" => Node::Defer(name(words, at)),
             other => panic!("no such statement: {other}"),
         });
     }
@@ -130,4 +201,20 @@ fn optional(words: &[&str], at: &mut usize) -> Option<i64> {
 
 fn number(words: &[&str], at: &mut usize) -> i64 {
     optional(words, at).unwrap_or_else(|| panic!("a number is missing at word {at}"))
+}
+
+/// The attempts of that request that get no answer.
+pub(crate) fn fetch_fails(nodes: &[Node], name: &str) -> u8 {
+    let name = name.split(':').next().unwrap_or(name);
+    let of = |node: &Node| match node {
+        Node::Fetch(fetch) if fetch.name == name => fetch.fails,
+        Node::Parallel(branches, _) => branches
+            .iter()
+            .map(|branch| fetch_fails(branch, name))
+            .max()
+            .unwrap_or(0),
+        Node::Loop(_, body) => fetch_fails(body, name),
+        _ => 0,
+    };
+    nodes.iter().map(of).max().unwrap_or(0)
 }

@@ -1,12 +1,14 @@
 //! What is durable in the world, with the rules that every row must keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dunlin_delivery::{Delivery, DeliveryOptions, Known};
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::{StepFlags, StepRow};
-use dunlin_engine::{Engine, Image, Ledger, LedgerRows, Options, RunEnd, RunRow, RunStatus, Write};
+use dunlin_engine::{
+    CronRow, Engine, Image, Ledger, LedgerRows, Options, RunEnd, RunRow, RunStatus, Write,
+};
 use dunlin_turn::{Decided, Need, Rows, Turn};
 use dunlin_types::{DedupeKey, Event, Lifecycle, Seq, StepId, Timestamp};
 
@@ -20,6 +22,8 @@ pub(crate) struct Store {
     pub told: Vec<(Seq, Lifecycle)>,
     pub results: BTreeMap<(Seq, StepId), Seq>,
     pub images: BTreeMap<Seq, Image>,
+    pub crons: BTreeMap<(u32, String), CronRow>,
+    pub claims: BTreeSet<Seq>,
     pub writes: usize,
     fold_from: Seq,
     apps: BTreeMap<u32, AppRow>,
@@ -74,6 +78,20 @@ impl Store {
                 self.images.insert(image.run, image);
             }
             Write::FoldFrom(seq) => self.fold_from = seq,
+            Write::Cron(row) => {
+                let key = (row.function, row.schedule.clone());
+                match row.last {
+                    Some(_) => self.crons.insert(key, row),
+                    None => self.crons.remove(&key),
+                };
+            }
+            Write::Claim(event) => {
+                assert!(self.events.contains_key(&event), "a claim of no event");
+                self.claims.insert(event);
+            }
+            Write::Claimed(event) => {
+                assert!(self.claims.remove(&event), "it was claimed");
+            }
             Write::App(row) => {
                 self.apps.insert(row.number, row);
             }
@@ -92,7 +110,9 @@ impl Store {
         );
         assert_eq!(row.prev, self.last_of(run), "the chain of rows holds");
         if row.mark.kind.completes() {
-            let id = row.id.clone().expect("a result has a step");
+            let opened = self.steps.get(&row.mark.item);
+            let of_item = opened.and_then(|opened| opened.id.clone());
+            let id = row.id.clone().or(of_item).expect("a result has a step");
             let before = self.results.insert((run, id), row.mark.seq);
             assert!(before.is_none(), "a second result of {:?}", row.id);
         }
@@ -167,6 +187,7 @@ impl Store {
         self.functions
             .values()
             .for_each(|row| engine.restore_function(row.clone()));
+        self.crons.values().for_each(|row| engine.restore_cron(row));
         for image in self.images.values() {
             assert!(engine.restore_image(image), "an image reads back");
         }
@@ -175,6 +196,12 @@ impl Store {
         runs.filter(live).for_each(|row| engine.restore_run(row));
         let steps = self.steps.range(self.fold_from..);
         steps.for_each(|(_, row)| engine.restore_step(&row.mark));
+        for (_, item) in engine.waits_to_restore() {
+            assert!(engine.restore_wait(&self.steps[&item]), "a wait reads back");
+        }
+        for event in &self.claims {
+            engine.restore_claim(&self.events[event]);
+        }
         engine
     }
 
@@ -190,6 +217,9 @@ impl Store {
     pub(crate) fn audit(&self) {
         for (run, end) in &self.ends {
             let row = &self.runs[run];
+            if end.status == RunStatus::Skipped {
+                continue;
+            }
             let silent = ["inngest/function.failed", "inngest/function.finished"]
                 .contains(&self.events[&row.event].name.as_str());
             let count = |kind: Lifecycle| {
