@@ -5,7 +5,7 @@ use crate::tree::Tree;
 use crate::tree::metadata::Package;
 
 /// A crate and the crates of the workspace it may name, in any dependency table.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("types", &[]),
     ("expr", &["types"]),
     ("cron", &["types"]),
@@ -23,10 +23,13 @@ const EDGES: [(&str, &[&str]); 16] = [
             "turn", "store", "wire", "egress", "sandbox", "types", "engine", "delivery",
         ],
     ),
+    ("trace", &["store", "engine", "types"]),
+    ("graphql", &["trace", "store", "engine", "expr", "types"]),
     (
         "api",
         &[
             "node", "store", "wire", "egress", "sandbox", "types", "engine", "delivery", "expr",
+            "trace", "graphql",
         ],
     ),
     ("server", ALL),
@@ -46,6 +49,8 @@ const ALL: &[&str] = &[
     "egress",
     "sandbox",
     "node",
+    "trace",
+    "graphql",
     "api",
 ];
 
