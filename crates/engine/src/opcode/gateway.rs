@@ -43,7 +43,7 @@ impl Engine {
         self.requests.put(by.item.key, Arc::new(request));
         let live = self.live.get_mut(&by.run);
         if let Some(item) = live.and_then(|live| live.items.get_mut(by.item.key)) {
-            (item.state, item.due) = (ItemState::Parked, work.now());
+            item.state = ItemState::Parked;
         }
         self.place(work.now(), by.run, by.item.key);
     }

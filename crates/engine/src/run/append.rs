@@ -62,8 +62,10 @@ impl Engine {
     pub(crate) fn append(&mut self, work: &mut Work<'_, '_>, run: Seq, mut new: NewRow) {
         let invoked = match new.after.take() {
             Some(After::Invoke(invocation)) => {
-                let event = work.seq();
-                new.payload = invocation.spec(event);
+                let seq = work.seq();
+                let event = invocation.event(work.now(), seq);
+                new.payload = invocation.spec(seq);
+                work.write(Write::Event(Arc::clone(&event)));
                 Some((invocation, event))
             }
             after => {
@@ -113,7 +115,7 @@ impl Engine {
             self.place(work.now(), run, new.item);
         }
         if let Some((invocation, event)) = invoked {
-            self.start_invoked(work, Waiter { run, item: seq }, *invocation, event);
+            self.start_invoked(work, Waiter { run, item: seq }, &invocation, event);
         }
     }
 

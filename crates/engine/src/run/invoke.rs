@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dunlin_types::{
-    Code, DedupeKey, Event, EventOrigin, EventParts, NewEvent, Payload, Seq, Token, ulid_for,
+    Code, DedupeKey, Event, EventOrigin, EventParts, NewEvent, Payload, Seq, Timestamp, Token,
+    ulid_for,
 };
 
 use crate::core::{Engine, Work};
@@ -42,6 +43,29 @@ impl Invocation {
             event.0
         ))
     }
+
+    /// The event that the function gets.
+    pub(crate) fn event(&self, now: Timestamp, seq: Seq) -> Arc<Event> {
+        let own = format!(
+            "{{\"correlation_id\":\"{}\",\"fn_id\":\"{}\",\"name\":\"{}\"}}",
+            escape(&self.correlation),
+            escape(&self.slug),
+            escape(&self.name),
+        );
+        let internal_id = ulid_for(now, seq);
+        Event::new(EventParts {
+            seq,
+            internal_id,
+            id: internal_id.to_string(),
+            name: INVOKED_EVENT.to_owned(),
+            received: now,
+            ts: now,
+            data: with_member(&self.data, "_inngest", &own),
+            user: self.user.clone(),
+            v: self.v.clone(),
+            origin: EventOrigin::Internal,
+        })
+    }
 }
 
 /// The object with one member more, which holds over one of that name.
@@ -62,35 +86,15 @@ pub(crate) fn correlation_of(events: &[Arc<Event>]) -> Option<String> {
 }
 
 impl Engine {
-    /// Appends the event and starts the function for a step that waits.
+    /// Starts the function for a step that waits.
     pub(crate) fn start_invoked(
         &mut self,
         work: &mut Work<'_, '_>,
         waiter: Waiter,
-        invocation: Invocation,
-        seq: Seq,
+        invocation: &Invocation,
+        event: Arc<Event>,
     ) {
-        let own = format!(
-            "{{\"correlation_id\":\"{}\",\"fn_id\":\"{}\",\"name\":\"{}\"}}",
-            escape(&invocation.correlation),
-            escape(&invocation.slug),
-            escape(&invocation.name),
-        );
         let now = work.now();
-        let internal_id = ulid_for(now, seq);
-        let event = Event::new(EventParts {
-            seq,
-            internal_id,
-            id: internal_id.to_string(),
-            name: INVOKED_EVENT.to_owned(),
-            received: now,
-            ts: now,
-            data: with_member(&invocation.data, "_inngest", &own),
-            user: invocation.user,
-            v: invocation.v,
-            origin: EventOrigin::Internal,
-        });
-        work.write(Write::Event(Arc::clone(&event)));
         let started = self.start(work, invocation.function, &event, now);
         self.later.push_back(event);
         if started.is_none() {

@@ -1,5 +1,8 @@
 //! The two cores under the turn, in small worlds of which everything follows from a seed.
 
+mod again;
+mod interpreter;
 mod scenarios;
+mod waiting;
 mod world;
 mod worlds;

@@ -6,7 +6,7 @@ use dunlin_engine::{Answer, Input, Options, Reply, RunStatus};
 use dunlin_types::{Code, NewEvent, Payload};
 
 #[track_caller]
-fn check(world: &World, expected: &str) {
+pub(crate) fn check(world: &World, expected: &str) {
     let lines: Vec<&str> = expected
         .lines()
         .map(str::trim)
@@ -19,7 +19,7 @@ fn check(world: &World, expected: &str) {
     );
 }
 
-fn story(program: &str) -> World {
+pub(crate) fn story(program: &str) -> World {
     let mut world = World::of(program);
     world.send(event("go"));
     world.run_out();

@@ -7,7 +7,9 @@ pub(crate) mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_engine::config::{FunctionSpec, Registration, Timeouts, TriggerSpec};
+use dunlin_engine::config::{
+    CancelRule, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
+};
 use dunlin_engine::{
     self as engine, Answer, Call, CallId, CallReply, Checkpoint, Memo, MemoKind, Op, OpKind,
     Options, Reply, RunStatus,
@@ -188,6 +190,20 @@ impl World {
         Token(self.next)
     }
 
+    /// Runs that have not ended, as the engine knows them.
+    pub(crate) fn live_runs(&self) -> usize {
+        self.turn.engine().live_runs()
+    }
+
+    /// The programs of functions that have one.
+    pub(crate) fn programs(&self) -> BTreeMap<String, Vec<Node>> {
+        let program = |(slug, body): (&String, &Body)| match body {
+            Body::Program(nodes) => Some((slug.clone(), nodes.clone())),
+            Body::Script(_) => None,
+        };
+        self.bodies.iter().filter_map(program).collect()
+    }
+
     /// The n-th run, from 1.
     pub(crate) fn run(&self, n: usize) -> Seq {
         *self.store.runs.keys().nth(n - 1).expect("a run")
@@ -200,6 +216,25 @@ impl World {
             token,
             run,
             created,
+        });
+        token
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, name: &str) -> Token {
+        let token = self.token();
+        let (name, data) = (name.to_owned(), Payload::from_json("7"));
+        self.input(engine::Input::Signal { token, name, data });
+        token
+    }
+
+    /// Pauses a function, or has it go on.
+    pub(crate) fn pause(&mut self, function: u32, paused: bool) -> Token {
+        let token = self.token();
+        self.input(engine::Input::Pause {
+            token,
+            function,
+            paused,
         });
         token
     }
@@ -676,6 +711,45 @@ pub(crate) fn event(name: &str) -> NewEvent {
         v: None,
         origin: EventOrigin::Api,
         ts_delays: true,
+    }
+}
+
+/// An event whose `data.k` is that.
+pub(crate) fn keyed(name: &str, k: u64) -> NewEvent {
+    NewEvent {
+        data: Payload::from_json(format!("{{\"k\":{k}}}")),
+        ..event(name)
+    }
+}
+
+/// The same, cancelled by events of that name whose `data.k` is that of the run's.
+pub(crate) fn cancelled_on(
+    spec: FunctionSpec,
+    event: &str,
+    until: Option<RuleTime>,
+) -> FunctionSpec {
+    let rule = CancelRule {
+        event: event.to_owned(),
+        condition: Some("event.data.k == async.data.k".to_owned()),
+        until,
+    };
+    FunctionSpec {
+        config: Payload::from_json(format!("{{\"id\":\"{}\",\"c\":1}}", spec.slug)),
+        cancel: vec![rule],
+        ..spec
+    }
+}
+
+/// A function that starts by a time table.
+pub(crate) fn on_schedule(slug: &str, schedule: &str) -> FunctionSpec {
+    let triggers = vec![TriggerSpec::Cron {
+        schedule: schedule.to_owned(),
+        jitter_ms: None,
+    }];
+    FunctionSpec {
+        triggers,
+        config: Payload::from_json(format!("{{\"id\":\"{slug}\",\"s\":\"{schedule}\"}}")),
+        ..spec(slug, "unused", None)
     }
 }
 

@@ -252,6 +252,12 @@ impl Store {
         }
     }
 
+    /// The result of a run's step, as JSON.
+    pub(crate) fn results_of(&self, run: Seq, step: &str) -> String {
+        let row = self.results[&(run, StepId::new(step))];
+        self.steps[&row].payload.as_str().to_owned()
+    }
+
     /// Discoveries that were opened in a run, the first one included.
     pub(crate) fn discoveries(&self, run: Seq) -> usize {
         let rows = self.steps.values().filter(|row| row.mark.run == run);
