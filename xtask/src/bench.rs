@@ -4,6 +4,8 @@
 //! is the median of a few rounds, each round measuring the floor in the same minute, because
 //! machines are shared and absolute figures are worth nothing.
 
+mod shapes;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ pub(crate) struct Options {
     /// Measure this binary instead of building one.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Only figures whose name contains this.
+    /// Only this part: sequential, ingest, signed, latency, parallel, waits or sleeps.
     #[arg(long)]
     only: Option<String>,
 }
@@ -166,6 +168,15 @@ fn measure(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> 
     }
     if wanted("latency") {
         latency(options, binary, note)?;
+    }
+    if wanted("parallel") {
+        shapes::parallel(options, binary, floor, note)?;
+    }
+    if wanted("waits") {
+        shapes::waits(options, binary, note)?;
+    }
+    if wanted("sleeps") {
+        shapes::sleeps(options, binary, note)?;
     }
     Ok(())
 }
