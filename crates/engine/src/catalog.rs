@@ -1,5 +1,6 @@
 //! Apps and functions, and which events start which.
 
+mod changes;
 mod register;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use dunlin_expr::{Program, Scope};
 use dunlin_types::{Event, Timestamp, function_uuid};
 
 use crate::config::{AppRow, FunctionRow, TriggerSpec};
+
+pub use changes::{AppChange, Change, Changes, FunctionChange};
 
 /// An app.
 #[derive(Clone, Debug)]

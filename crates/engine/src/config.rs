@@ -121,6 +121,15 @@ pub struct AppRow {
     pub error: Option<(Code, String)>,
 }
 
+impl AppRow {
+    /// Whether the row stands for nothing any more: it was a URL until an app that was known
+    /// already registered from there.
+    #[must_use]
+    pub fn is_vacant(&self) -> bool {
+        self.name.is_empty() && self.url.is_empty()
+    }
+}
+
 /// A function's row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionRow {

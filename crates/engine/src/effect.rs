@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{Code, Event, OutboundRequest, Seq, StepId, Timestamp, Token, Ulid};
 
+use crate::catalog::Changes;
 use crate::input::CallId;
 use crate::ledger::RunState;
 
@@ -81,6 +82,8 @@ pub enum Answer {
         app: u32,
         /// What it asked for and will not get.
         warnings: Vec<String>,
+        /// What is other than before.
+        changes: Changes,
     },
     /// The registration is not valid.
     RegisterRefused(Code, String),

@@ -29,7 +29,7 @@ mod ticks;
 mod waits;
 mod write;
 
-pub use catalog::{Catalog, Function};
+pub use catalog::{AppChange, Catalog, Change, Changes, Function, FunctionChange};
 pub use core::{Context, Engine, LedgerRows, Loaded, Needs, Options, Outcome};
 pub use effect::{Answer, Call, Effect, Request, Wake};
 pub use input::{

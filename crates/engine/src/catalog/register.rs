@@ -5,6 +5,7 @@ use dunlin_expr::Program;
 use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
 
 use super::Catalog;
+use super::changes::{Changes, parts};
 use crate::config::{AppRow, FunctionRow, FunctionSpec, Registration, TriggerSpec};
 use crate::core::{Engine, Work};
 use crate::effect::{Answer, Effect};
@@ -21,18 +22,24 @@ impl Engine {
             work.answer(token, Answer::RegisterRefused(code, why));
             return;
         }
-        let warnings = warnings(&registration);
+        let mut warnings = warnings(&registration);
+        warnings.extend(self.catalog.neighbours(&registration));
         let number = self.catalog.number_for(&registration);
         let known = self.catalog.app(number).map(|app| &app.row);
+        let known = known.filter(|row| !row.is_vacant());
         let same = known.is_some_and(|app| {
             app.checksum == registration.checksum
                 && app.identity_url == registration.identity_url
                 && app.error.is_none()
         });
+        let mut changes = Changes::default();
         if !same {
             let created = known.map_or(work.now(), |app| app.created);
-            self.put_app(work, app_row(number, created, work.now(), &registration));
-            self.put_functions(work, number, registration.functions);
+            let row = app_row(number, created, work.now(), &registration);
+            changes = Changes::of_app(known, &row);
+            self.vacate(work, &row);
+            self.put_app(work, row);
+            self.put_functions(work, number, registration.functions, &mut changes);
             work.effect(Effect::AppsChanged);
         }
         work.answer(
@@ -41,8 +48,24 @@ impl Engine {
                 modified: !same,
                 app: number,
                 warnings,
+                changes,
             },
         );
+    }
+
+    /// A URL that nobody had answered for has its app now.
+    fn vacate(&mut self, work: &mut Work<'_, '_>, app: &AppRow) {
+        let waiting = self.catalog.apps.iter().map(|other| &other.row);
+        let waiting = waiting.filter(|other| {
+            other.number != app.number
+                && other.name.is_empty()
+                && other.identity_url == app.identity_url
+        });
+        let numbers: Vec<u32> = waiting.map(|row| row.number).collect();
+        for number in numbers {
+            let (none, now) = (String::new(), work.now());
+            self.put_app(work, placeholder(number, none.clone(), none, None, now));
+        }
     }
 
     /// Notes that a URL answered or did not; an unknown one becomes an app without a name.
@@ -53,26 +76,29 @@ impl Engine {
         identity_url: String,
         error: Option<(Code, String)>,
     ) {
-        let known = self
-            .catalog
-            .apps
-            .iter()
-            .find(|app| app.row.identity_url == identity_url);
-        let row = match known {
-            Some(app) if app.row.error == error => return,
-            Some(app) => AppRow {
-                error,
-                ..app.row.clone()
-            },
-            None => placeholder(
-                self.catalog.apps.len() as u32,
-                url,
-                identity_url,
-                error,
-                work.now(),
-            ),
+        let known = self.catalog.apps.iter().map(|app| &app.row);
+        let known: Vec<AppRow> = known
+            .filter(|row| row.identity_url == identity_url)
+            .cloned()
+            .collect();
+        let rows: Vec<AppRow> = if known.is_empty() {
+            let number = self.catalog.free_app();
+            vec![placeholder(number, url, identity_url, error, work.now())]
+        } else {
+            let changed = known.into_iter().filter(|row| row.error != error);
+            changed
+                .map(|row| AppRow {
+                    error: error.clone(),
+                    ..row
+                })
+                .collect()
         };
-        self.put_app(work, row);
+        if rows.is_empty() {
+            return;
+        }
+        for row in rows {
+            self.put_app(work, row);
+        }
         work.effect(Effect::AppsChanged);
     }
 
@@ -81,7 +107,13 @@ impl Engine {
         self.catalog.put_app(row);
     }
 
-    fn put_functions(&mut self, work: &mut Work<'_, '_>, app: u32, specs: Vec<FunctionSpec>) {
+    fn put_functions(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        app: u32,
+        specs: Vec<FunctionSpec>,
+        changes: &mut Changes,
+    ) {
         let now = work.now();
         let from = work.seq();
         let gone: Vec<FunctionRow> = self
@@ -97,18 +129,22 @@ impl Engine {
                 ..f.row.clone()
             })
             .collect();
-        let changed = specs.into_iter().filter_map(|spec| {
+        let mut rows = Vec::new();
+        for spec in specs {
+            let before = self.catalog.of_app(app, &spec.slug).cloned();
+            let number = self.catalog.functions.len() as u32;
+            let Some(row) = changed(before.as_ref(), app, number, spec, (from, now)) else {
+                continue;
+            };
+            changes.note(before.as_ref(), &row);
             // A new number follows from those that are taken, so each is put before the next.
-            let row = self.catalog.changed(app, spec, from, now)?;
             self.catalog.put_function(row.clone());
-            Some(row)
-        });
-        let rows: Vec<FunctionRow> = changed
-            .collect::<Vec<_>>()
-            .into_iter()
-            .chain(gone)
-            .collect();
-        for row in rows {
+            rows.push(row);
+        }
+        for row in &gone {
+            changes.note(Some(row), row);
+        }
+        for row in rows.into_iter().chain(gone) {
             work.write(Write::Function(row.clone()));
             self.catalog.put_function(row.clone());
             self.sync_ticks(work, &row);
@@ -131,50 +167,72 @@ impl Catalog {
         };
         by_name
             .or_else(by_url)
-            .map_or(self.apps.len() as u32, |app| app.row.number)
+            .map_or_else(|| self.free_app(), |app| app.row.number)
     }
 
-    /// The function's new row; none if nothing about it changed.
-    fn changed(
-        &self,
-        app: u32,
-        spec: FunctionSpec,
-        from: Seq,
-        now: Timestamp,
-    ) -> Option<FunctionRow> {
-        let known = self
-            .functions
-            .iter()
-            .map(|f| &f.row)
-            .find(|f| f.app == app && f.slug == spec.slug);
-        let (number, version, created) = match known {
-            Some(row)
-                if row.config == spec.config && row.url == spec.url && row.archived.is_none() =>
-            {
-                return None;
-            }
-            Some(row) => (row.number, row.version + 1, row.created),
-            None => (self.functions.len() as u32, 1, now),
-        };
-        Some(FunctionRow {
-            number,
-            app,
-            slug: spec.slug,
-            name: spec.name,
-            version,
-            from,
-            created,
-            archived: None,
-            paused: known.and_then(|row| row.paused),
-            triggers: spec.triggers,
-            url: spec.url,
-            retries: spec.retries,
-            cancel: spec.cancel,
-            timeouts: spec.timeouts,
-            unbuilt: spec.unbuilt,
-            config: spec.config,
-        })
+    /// A number that no app has.
+    fn free_app(&self) -> u32 {
+        let vacant = self.apps.iter().find(|app| app.row.is_vacant());
+        vacant.map_or(self.apps.len() as u32, |app| app.row.number)
     }
+
+    /// The function of that id that the app registers, or once did.
+    fn of_app(&self, app: u32, slug: &str) -> Option<&FunctionRow> {
+        let mut rows = self.functions.iter().map(|f| &f.row);
+        rows.find(|row| row.app == app && row.slug == slug)
+    }
+
+    /// A word on other apps at the same URL: of an app that has got a new name, the old one stays.
+    fn neighbours(&self, registration: &Registration) -> Vec<String> {
+        let others = self.apps.iter().map(|app| &app.row).filter(|row| {
+            !row.name.is_empty()
+                && row.name != registration.app
+                && row.identity_url == registration.identity_url
+        });
+        let with_functions = others.filter(|row| {
+            let mut functions = self.functions.iter().map(|f| &f.row);
+            functions.any(|f| f.app == row.number && f.archived.is_none())
+        });
+        with_functions
+            .map(|row| {
+                format!(
+                    "the app {} is registered at the same URL; if this app was renamed, \
+                     its old functions are still started",
+                    row.name
+                )
+            })
+            .collect()
+    }
+}
+
+/// The function's new row; none if nothing about it changed.
+fn changed(
+    known: Option<&FunctionRow>,
+    app: u32,
+    free: u32,
+    spec: FunctionSpec,
+    (from, now): (Seq, Timestamp),
+) -> Option<FunctionRow> {
+    let row = FunctionRow {
+        number: known.map_or(free, |row| row.number),
+        app,
+        slug: spec.slug,
+        name: spec.name,
+        version: known.map_or(1, |row| row.version + 1),
+        from,
+        created: known.map_or(now, |row| row.created),
+        archived: None,
+        paused: known.and_then(|row| row.paused),
+        triggers: spec.triggers,
+        url: spec.url,
+        retries: spec.retries,
+        cancel: spec.cancel,
+        timeouts: spec.timeouts,
+        unbuilt: spec.unbuilt,
+        config: spec.config,
+    };
+    let same = known.is_some_and(|known| known.archived.is_none() && parts(known, &row).is_empty());
+    (!same).then_some(row)
 }
 
 fn app_row(number: u32, created: Timestamp, now: Timestamp, from: &Registration) -> AppRow {

@@ -3,6 +3,7 @@
 mod again;
 mod interpreter;
 mod scenarios;
+mod syncing;
 mod waiting;
 mod world;
 mod worlds;

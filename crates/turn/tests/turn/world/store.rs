@@ -26,7 +26,7 @@ pub(crate) struct Store {
     pub claims: BTreeSet<Seq>,
     pub writes: usize,
     fold_from: Seq,
-    apps: BTreeMap<u32, AppRow>,
+    pub apps: BTreeMap<u32, AppRow>,
     pub functions: BTreeMap<u32, FunctionRow>,
     dedupe: BTreeMap<DedupeKey, (Seq, Timestamp)>,
     commit_no: u64,
