@@ -191,6 +191,10 @@ pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const MANAGEMENT_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Body of a checkpoint: a response's worth of ops.
 pub const CHECKPOINT_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Body of a rerun: a step's arguments, and its name.
+pub const RERUN_BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// What is told of one run beside its results (SDK protocol: 1 MiB).
+pub const RUN_METADATA_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Body of a signal: what a step may put out, and the name.
 pub const SIGNAL_BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
 
@@ -252,6 +256,42 @@ pub const TRANSFORM_VARIABLES_BYTES_MAX: usize = 64 * 1024;
 pub const REPEATS_COUNTED_MAX: usize = 10_000;
 /// Runs of one event that an explanation looks at.
 pub const EXPLAINED_RUNS_MAX: usize = 5_000;
+
+/// Jobs over many runs (bulk cancellations and replays) at work at a time: each reads and decides
+/// beside everybody else.
+pub const BULK_JOBS_AT_ONCE_MAX: usize = 4;
+/// Jobs over many runs that are remembered; the oldest that has ended is forgotten first.
+pub const BULK_JOBS_KEPT_MAX: usize = 100;
+/// Runs that a job over many runs reads at once.
+pub const BULK_RUNS_PER_READ_MAX: usize = 100;
+/// Runs that one job has the engine decide about at a time; they share commits.
+pub const BULK_ACTIONS_AT_ONCE_MAX: usize = 32;
+/// Runs that a replay makes in a second when no number is given.
+pub const BULK_RUNS_PER_SECOND_DEFAULT: u32 = 50;
+/// Runs that a job over many runs takes up in a second.
+pub const BULK_RUNS_PER_SECOND_MAX: u32 = 1_000;
+/// Runs that are looked at to count those of a replay.
+pub const BULK_COUNT_ROWS_MAX: usize = 1_000_000;
+/// Pause of a job over many runs while the server has too much to do.
+pub const BULK_PAUSE_MS: u64 = 100;
+/// How far ahead of now a bulk cancellation may end: clocks differ (SDK protocol: 5 s).
+pub const BULK_CANCEL_AHEAD_MS_MAX: i64 = 5_000;
+
+/// Body of one GraphQL request.
+pub const GRAPHQL_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Text of one GraphQL document; the longest that tools send is a tenth of it.
+pub const GRAPHQL_DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of a GraphQL document, brackets as well as selections through fragments: its parser
+/// recurses.
+pub const GRAPHQL_DEPTH_LEVELS_MAX: usize = 48;
+/// Fields that a GraphQL document selects, counted through its fragments, which may multiply.
+pub const GRAPHQL_FIELDS_MAX: usize = 2_000;
+/// Rows of the store that one GraphQL request may read, about: it holds a reading thread.
+pub const GRAPHQL_ROWS_READ_MAX: usize = 20_000;
+/// Text that one GraphQL answer carries, about.
+pub const GRAPHQL_ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Rows that a filtered GraphQL list reads at once; each may carry a large output.
+pub const GRAPHQL_ROWS_PER_READ_MAX: usize = 50;
 
 /// Items of one page of a list when no limit is given.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
