@@ -9,12 +9,14 @@ mod rights;
 mod rows;
 pub mod show;
 mod stories;
+mod waits;
 mod world;
 
 use std::sync::Arc;
 
 pub use rights::*;
 pub use stories::*;
+pub use waits::*;
 pub use world::World;
 
 use crate::port::Store;
@@ -44,6 +46,10 @@ macro_rules! conformance_tests {
             reads_go_on_while_rows_are_written
             a_live_runs_steps_are_found_without_its_end
             events_are_found_by_their_internal_id
+            a_result_that_is_written_elsewhere_is_read_from_there
+            rows_are_found_by_their_places
+            claims_stay_until_they_are_worked_off
+            time_tables_are_kept_by_function_and_text
         }
     };
     (@each $make:expr; $($story:ident)*) => {
