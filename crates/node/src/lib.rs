@@ -7,6 +7,7 @@
 mod act;
 mod apps;
 mod attempts;
+mod bulk;
 mod calls;
 mod clock;
 mod convert;
@@ -21,6 +22,9 @@ mod turns;
 mod writer;
 
 pub use apps::{Discovery, SyncOutcome, sync_app};
+pub use bulk::{
+    Action, Count, Job, JobState, Jobs, Keep, Progress, Selection, rerun_of, runs_from,
+};
 pub use clock::Clock;
 pub use convert::ops_of;
 pub use failpoint::CrashPoint;
