@@ -12,6 +12,9 @@ use crate::coerce::Args;
 use crate::execute::{Cx, Resolved, store};
 use crate::search::Search;
 
+/// Items of a page where `first` is null; the schema has the same for where it is absent.
+const FIRST_DEFAULT: u64 = 40;
+
 /// Names of events that the server makes itself, which a list without names leaves out.
 const INTERNAL_NAMES: [&str; 6] = [
     Lifecycle::Finished.event_name(),
@@ -140,7 +143,10 @@ pub(crate) struct Events {
 
 pub(super) fn page(cx: &mut Cx<'_>, args: &Args) -> Resolved<Node> {
     let filter = Filter::read(&object(args, "filter"))?;
-    let first = args.get("first").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let first = args
+        .get("first")
+        .and_then(Value::as_u64)
+        .unwrap_or(FIRST_DEFAULT) as usize;
     let first = first.clamp(1, PAGE_ITEMS_MAX);
     let after = cursor(cx, text(args, "after"))?;
     let (found, stopped) = walk(cx, &filter, after)?;

@@ -15,6 +15,9 @@ use crate::coerce::Args;
 use crate::execute::{Cx, Resolved, store};
 use crate::search::Search;
 
+/// Items of a page where `first` is null; the schema has the same for where it is absent.
+const FIRST_DEFAULT: u64 = 100;
+
 /// One of the instants of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
@@ -245,7 +248,10 @@ pub(crate) struct Runs {
 pub(super) fn page(cx: &mut Cx<'_>, args: &Args) -> Resolved<Node> {
     let filter = Filter::read(cx, &object(args, "filter"))?;
     let order = Order::read(args);
-    let first = args.get("first").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let first = args
+        .get("first")
+        .and_then(Value::as_u64)
+        .unwrap_or(FIRST_DEFAULT) as usize;
     let first = first.clamp(1, PAGE_ITEMS_MAX);
     let after = cursor(text(args, "after"))?;
     let natural = order.is_natural();
