@@ -2,6 +2,7 @@
 
 mod again;
 mod interpreter;
+mod replies;
 mod scenarios;
 mod syncing;
 mod waiting;

@@ -148,6 +148,20 @@ fn a_known_app_that_comes_to_a_url_that_was_waited_for_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_url_whose_app_registers_under_another_one_is_not_waited_for_any_more() {
+    let mut world = World::new(1);
+    seen(&mut world, "10.0.0.7", Some("not synced yet"));
+    sync(
+        &mut world,
+        registration("shop", "shop.example", &[f("shop-f")]),
+    );
+    seen(&mut world, "10.0.0.7", None);
+    assert!(world.store.apps[&0].is_vacant());
+    seen(&mut world, "10.0.0.7", None);
+    assert_eq!(world.store.apps.len(), 2);
+}
+
+#[test]
 fn two_apps_at_one_url_are_two_and_the_newcomer_is_warned() {
     let mut world = World::new(1);
     sync(&mut world, registration("shop", "a", &[f("shop-f")]));
