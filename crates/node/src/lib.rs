@@ -21,7 +21,7 @@ mod start;
 mod turns;
 mod writer;
 
-pub use apps::{Discovery, SyncOutcome, sync_app};
+pub use apps::{Discovery, Registered, SyncOutcome, register_app, sync_app};
 pub use bulk::{
     Action, Count, Job, JobState, Jobs, Keep, Progress, Selection, rerun_of, runs_from,
 };

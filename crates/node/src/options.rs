@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
+use dunlin_engine::Missed;
 use dunlin_types::limits;
 use dunlin_wire::sign::SigningKey;
 
@@ -53,6 +54,8 @@ pub struct NodeOptions {
     pub test_mode: bool,
     /// Steps of one run.
     pub steps_max: usize,
+    /// What becomes of ticks that went by while the server was down.
+    pub missed_ticks: Missed,
 }
 
 impl NodeOptions {
@@ -74,6 +77,7 @@ impl NodeOptions {
             js_worker: (program, vec!["js-worker".to_owned()]),
             test_mode: false,
             steps_max: limits::STEPS_PER_RUN_MAX,
+            missed_ticks: Missed::Once,
         }
     }
 }

@@ -108,6 +108,7 @@ fn open(options: &NodeOptions, store: &dyn Store, now: Timestamp) -> Result<Open
         retry_interval_ms: options.retry_interval_ms,
         steps_max: options.steps_max,
         boot: start.boot,
+        missed_ticks: options.missed_ticks,
         ..Options::default()
     });
     let mut delivery = Delivery::new(DeliveryOptions {

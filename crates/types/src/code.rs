@@ -74,6 +74,14 @@ codes! {
     ExpressionBad = 406, "the expression does not compile";
     ExpressionFailed = 407, "the expression could not be evaluated";
     ExpressionTooCostly = 408, "the expression took too many steps";
+    SyncKeyWrong = 409, "the app and the server have different signing keys";
+    SyncForbidden = 410, "the request to sync was forbidden";
+    SyncUrlNotFound = 411, "nothing is served at the app's URL";
+    SyncAppFailed = 412, "the app failed while it was asked to sync";
+    AppWithoutFunctions = 413, "the app has no functions";
+    NotAnSdk = 414, "what answers at the app's URL is no SDK";
+    AppUrlBad = 415, "the app's URL cannot be called";
+    AppElsewhere = 416, "the app does not register with this server";
 
     // 05xx: calls and runs.
     CallUnreachable = 500, "the app could not be reached for a call";

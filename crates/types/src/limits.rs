@@ -185,6 +185,8 @@ pub const CRON_JITTER_MS_MAX: i64 = 5 * 60 * 1000;
 pub const CANCELS_PER_FUNCTION_MAX: usize = 5;
 /// Concurrency rules of one function (SDK protocol).
 pub const CONCURRENCY_RULES_MAX: usize = 2;
+/// Apps that are asked to sync at once: one that hangs must not hold up the others.
+pub const SYNCS_AT_ONCE_MAX: usize = 16;
 /// Body of a registration.
 pub const REGISTER_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Body of a management request.

@@ -9,7 +9,7 @@ use dunlin_types::limits::SIGNATURE_TOLERANCE_MS;
 use dunlin_types::{Code, Coded, Secret, Timestamp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::hex;
 
@@ -25,6 +25,8 @@ pub struct SigningKey {
     /// Hex of the hash, without the prefix.
     hash: Secret,
     mac: Hmac<Sha256>,
+    /// One that counts too, while keys are exchanged.
+    fallback: Option<Box<SigningKey>>,
 }
 
 impl SigningKey {
@@ -45,7 +47,18 @@ impl SigningKey {
             text: Secret::new(key),
             hash: Secret::new(hex::encode(&Sha256::digest(bytes))),
             mac,
+            fallback: None,
         })
+    }
+
+    /// The same key, beside which apps may also use that one. What this server sends is signed
+    /// with this key all the same.
+    #[must_use]
+    pub fn with_fallback(self, fallback: Self) -> Self {
+        Self {
+            fallback: Some(Box::new(fallback)),
+            ..self
+        }
     }
 
     /// The signature header of a request with this body, which must be canonical JSON or empty.
@@ -64,11 +77,27 @@ impl SigningKey {
     }
 
     /// Checks the signature of an app's response. Apps sign the bytes without their last line
-    /// feed, or the canonical form of them.
+    /// feed, or the canonical form of them. The fallback counts too.
     ///
     /// # Errors
     /// [`Code::SignatureMissing`], [`Code::TimestampOff`] or [`Code::SignatureWrong`].
     pub fn verify_response(
+        &self,
+        header: Option<&str>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Coded> {
+        let fallback = || match &self.fallback {
+            Some(key) => key.verify_response(header, body, now).is_ok(),
+            None => false,
+        };
+        match self.verify_with_this(header, body, now) {
+            Err(error) if error.code == Code::SignatureWrong && fallback() => Ok(()),
+            verified => verified,
+        }
+    }
+
+    fn verify_with_this(
         &self,
         header: Option<&str>,
         body: &[u8],
@@ -106,7 +135,8 @@ impl SigningKey {
         self.mac_of(body, seconds).ct_eq(claimed).into()
     }
 
-    /// Whether an `Authorization` header holds this key, itself or hashed, with or without prefix.
+    /// Whether an `Authorization` header holds this key or the fallback, itself or hashed, with or
+    /// without prefix.
     #[must_use]
     pub fn bearer_matches(&self, header: &str) -> bool {
         let token = match header.split_at_checked(7) {
@@ -114,9 +144,17 @@ impl SigningKey {
             _ => return false,
         };
         let (_, token) = split_prefix(token);
+        let mut found = self.is(token);
+        if let Some(fallback) = &self.fallback {
+            found |= fallback.is(token);
+        }
+        found.into()
+    }
+
+    fn is(&self, token: &str) -> Choice {
         let raw = token.as_bytes().ct_eq(self.text.reveal().as_bytes());
         let hashed = token.as_bytes().ct_eq(self.hash.reveal().as_bytes());
-        (raw | hashed).into()
+        raw | hashed
     }
 
     /// The hashed key, as apps present it.
@@ -247,6 +285,25 @@ mod tests {
             let wrong = key.verify_response(Some(header), b"", NOW).unwrap_err();
             assert_eq!(wrong.code, Code::SignatureWrong, "{header}");
         }
+    }
+
+    #[test]
+    fn while_keys_are_exchanged_both_count_and_the_first_signs() {
+        let (old, new) = (key("0123abcd"), key("89ef4567"));
+        let both = key("89ef4567").with_fallback(key("0123abcd"));
+        assert_eq!(both.sign(b"{}", NOW), new.sign(b"{}", NOW));
+        for known in [&old, &new] {
+            let signed = known.sign(b"{}", NOW);
+            assert!(both.verify_response(Some(&signed), b"{}", NOW).is_ok());
+            let token = format!("Bearer {}", known.hashed().reveal());
+            assert!(both.bearer_matches(&token));
+        }
+        let other = key("ffff");
+        let token = format!("Bearer {}", other.hashed().reveal());
+        assert!(!both.bearer_matches(&token));
+        let signed = other.sign(b"{}", NOW);
+        assert!(both.verify_response(Some(&signed), b"{}", NOW).is_err());
+        assert!(!format!("{both:?}").contains("89ef"));
     }
 
     #[test]

@@ -4,17 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use dunlin_engine::config::{
-    CancelRule, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
-};
-use dunlin_engine::{Answer, Input};
+use dunlin_engine::{Change, Changes};
+use dunlin_node::register_app;
 use dunlin_types::{Code, Coded, app_uuid};
-use dunlin_wire::duration::SleepSpec;
-use dunlin_wire::register::{
-    self as wire, FunctionConfig, Trigger, app_identity_url, parse_registration,
-};
+use dunlin_wire::register::parse_registration;
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::{Refused, Reply};
@@ -23,41 +18,41 @@ use crate::state::Api;
 pub(super) async fn register(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Reply {
     expect_kind(&api, &headers)?;
     let parsed = parse_registration(&body).map_err(|error| refuse("", error))?;
-    if parsed.deploy_type == "connect" {
-        let detail = "apps that connect by WebSocket are not supported yet; serve them over HTTP";
-        return Err(refuse(&parsed.app_name, Coded::new(Code::NotBuilt, detail)));
-    }
-    let registration = registration_of(parsed);
-    let (app, checksum) = (registration.app.clone(), registration.checksum);
-    let registration = Box::new(registration);
-    let answer = api
-        .node
-        .engine(|token| Input::Register {
-            token,
-            registration,
-        })
-        .await?;
-    match answer {
-        Answer::Registered {
-            modified, warnings, ..
-        } => {
-            // Polling repeats a registration every few seconds; a log line is for what is new.
-            for warning in warnings.iter().filter(|_| modified) {
-                tracing::warn!(app, "{warning}");
-            }
-            let app_id = app_uuid(&app);
-            Ok(Json(json!({
-                "ok": true,
-                "modified": modified,
-                "sync_id": Uuid::new_v5(&app_id, &checksum).to_string(),
-                "app_id": app_id.to_string(),
-                "warnings": warnings,
-            }))
-            .into_response())
+    let app = parsed.app_name.clone();
+    let registered = register_app(&api.node, parsed).await;
+    let registered = registered.map_err(|error| refuse(&app, error))?;
+    let app_id = app_uuid(&app);
+    Ok(Json(json!({
+        "ok": true,
+        "modified": registered.modified,
+        "sync_id": Uuid::new_v5(&app_id, &registered.checksum).to_string(),
+        "app_id": app_id.to_string(),
+        "warnings": registered.warnings,
+        "changes": changes_out(&registered.changes),
+    }))
+    .into_response())
+}
+
+/// SDKs leave it alone; it is for whoever syncs by hand, and for scripts that deploy.
+fn changes_out(changes: &Changes) -> Value {
+    let app: Vec<Value> = changes
+        .app
+        .iter()
+        .map(|said| json!({"what": said.what, "before": said.before, "after": said.after}))
+        .collect();
+    let functions = changes.functions.iter().map(|function| {
+        let mut out = json!({"id": function.slug, "change": function.change.word()});
+        if let Change::Changed(parts) = &function.change {
+            out["parts"] = json!(parts);
         }
-        Answer::RegisterRefused(code, why) => Err(refuse(&app, Coded::new(code, why))),
-        _ => Err(Refused::plain(Code::ShuttingDown)),
-    }
+        out
+    });
+    json!({
+        "newApp": changes.new_app,
+        "app": app,
+        "functions": functions.collect::<Vec<_>>(),
+        "text": changes.to_string(),
+    })
 }
 
 fn refuse(app: &str, error: Coded) -> Refused {
@@ -78,60 +73,4 @@ fn expect_kind(api: &Api, headers: &HeaderMap) -> Result<(), Refused> {
     let theirs = String::from_utf8_lossy(expected.as_bytes());
     let detail = format!("Expected server kind {ours}, got {theirs}");
     Err(refuse("", Coded::new(Code::ServerKindDiffers, detail)))
-}
-
-fn registration_of(parsed: wire::Registration) -> Registration {
-    Registration {
-        identity_url: app_identity_url(&parsed.url),
-        app: parsed.app_name,
-        url: parsed.url,
-        sdk: parsed.sdk,
-        framework: parsed.framework,
-        version: Some(parsed.app_version).filter(|version| !version.is_empty()),
-        checksum: parsed.checksum,
-        functions: parsed.functions.into_iter().map(function_of).collect(),
-    }
-}
-
-fn function_of(parsed: FunctionConfig) -> FunctionSpec {
-    FunctionSpec {
-        slug: parsed.slug,
-        name: parsed.name,
-        triggers: parsed.triggers.into_iter().map(trigger_of).collect(),
-        url: parsed.url,
-        retries: parsed.retries,
-        cancel: parsed.cancel.into_iter().map(cancel_of).collect(),
-        timeouts: Timeouts {
-            start_ms: parsed.timeouts.start_ms,
-            finish_ms: parsed.timeouts.finish_ms,
-        },
-        unbuilt: parsed.unbuilt,
-        config: parsed.raw,
-    }
-}
-
-fn trigger_of(parsed: Trigger) -> TriggerSpec {
-    match parsed {
-        Trigger::Event { name, expression } => TriggerSpec::Event { name, expression },
-        Trigger::Cron {
-            schedule,
-            jitter_ms,
-        } => TriggerSpec::Cron {
-            schedule,
-            jitter_ms,
-        },
-    }
-}
-
-fn cancel_of(parsed: wire::CancelRule) -> CancelRule {
-    CancelRule {
-        event: parsed.event,
-        condition: parsed.condition,
-        until: parsed.timeout.and_then(|timeout| match timeout {
-            SleepSpec::For { ms } => Some(RuleTime::AfterMs(ms)),
-            SleepSpec::Until(at) => Some(RuleTime::At(at)),
-            // What is no time was refused when it was read; a year is the longest there is.
-            SleepSpec::Invalid(_) | SleepSpec::TooLong => None,
-        }),
-    }
 }

@@ -63,12 +63,12 @@ impl Engine {
         });
         let numbers: Vec<u32> = waiting.map(|row| row.number).collect();
         for number in numbers {
-            let (none, now) = (String::new(), work.now());
-            self.put_app(work, placeholder(number, none.clone(), none, None, now));
+            self.put_app(work, vacant(number, work.now()));
         }
     }
 
-    /// Notes that a URL answered or did not; an unknown one becomes an app without a name.
+    /// Notes that a URL answered or did not. An unknown one that did not becomes an app without a
+    /// name, until it answers or an app registers from there.
     pub(crate) fn app_seen(
         &mut self,
         work: &mut Work<'_, '_>,
@@ -81,17 +81,21 @@ impl Engine {
             .filter(|row| row.identity_url == identity_url)
             .cloned()
             .collect();
-        let rows: Vec<AppRow> = if known.is_empty() {
-            let number = self.catalog.free_app();
-            vec![placeholder(number, url, identity_url, error, work.now())]
-        } else {
-            let changed = known.into_iter().filter(|row| row.error != error);
-            changed
-                .map(|row| AppRow {
+        let rows: Vec<AppRow> = match (known.is_empty(), error) {
+            // It answers, but its app registers under another URL.
+            (true, None) => Vec::new(),
+            (true, error) => {
+                let number = self.catalog.free_app();
+                vec![placeholder(number, url, identity_url, error, work.now())]
+            }
+            (false, error) => {
+                let changed = known.into_iter().filter(|row| row.error != error);
+                let changed = changed.map(|row| AppRow {
                     error: error.clone(),
                     ..row
-                })
-                .collect()
+                });
+                changed.map(AppRow::settled).collect()
+            }
         };
         if rows.is_empty() {
             return;
@@ -270,6 +274,20 @@ fn placeholder(
         created: now,
         synced: Timestamp::ZERO,
         error,
+    }
+}
+
+fn vacant(number: u32, now: Timestamp) -> AppRow {
+    placeholder(number, String::new(), String::new(), None, now)
+}
+
+impl AppRow {
+    /// One without a name and without an error stands for nothing.
+    fn settled(self) -> Self {
+        match self.name.is_empty() && self.error.is_none() {
+            true => vacant(self.number, self.created),
+            false => self,
+        }
     }
 }
 
