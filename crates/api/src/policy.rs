@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use dunlin_types::limits::{
-    CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, INBOUND_BODY_BYTES_MAX,
-    MANAGEMENT_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX,
+    CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, GRAPHQL_BODY_BYTES_MAX,
+    INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX,
 };
 use http::Method;
 
@@ -135,6 +135,8 @@ pub const TABLE: &[Route] = &[
     sdk("GET", "/v0/runs/{id}/batch"),
     sdk("GET", "/v0/runs/{id}/actions"),
     sdk("DELETE", "/v0/runs/{id}"),
+    // A read, though its question is a body.
+    route("POST", "/v0/gql", Who::SigningKeyOrAdmin, Shape::Public).body(GRAPHQL_BODY_BYTES_MAX),
     sdk("POST", "/v1/checkpoint").body(CHECKPOINT_BODY_BYTES_MAX),
     sdk("POST", "/v1/checkpoint/{run}/async").body(CHECKPOINT_BODY_BYTES_MAX),
     sdk("POST", "/v1/checkpoint/{run}/steps").body(CHECKPOINT_BODY_BYTES_MAX),

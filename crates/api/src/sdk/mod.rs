@@ -5,6 +5,7 @@ mod cancel;
 mod checkpoint;
 mod dev;
 mod event_log;
+mod gql;
 mod output;
 mod register;
 mod run_state;
@@ -37,6 +38,7 @@ fn calls() -> Router<Api> {
         .route("/v0/runs/{id}/batch", get(run_state::batch))
         .route("/v0/runs/{id}/actions", get(run_state::actions))
         .route("/v0/runs/{id}", delete(cancel::cancel_quietly))
+        .route("/v0/gql", post(gql::query))
         .route("/v1/checkpoint/{run}/async", post(checkpoint::checkpoint))
         .route("/v1/checkpoint", any(unbuilt::unbuilt))
         .route("/v1/checkpoint/{run}/steps", any(unbuilt::unbuilt))
