@@ -75,11 +75,11 @@ impl Waits {
     pub(crate) fn close(&mut self, item: Seq) {
         match self.by_item.remove(&item) {
             Some((_, What::Event(entry))) => self.events.leave(item, &entry),
-            Some((_, What::Signal(name))) => {
-                if self.signals.get(&name) == Some(&item) {
-                    self.signals.remove(&name);
-                }
+            // Another may have taken the name over.
+            Some((_, What::Signal(name))) if self.signals.get(&name) == Some(&item) => {
+                self.signals.remove(&name);
             }
+            Some((_, What::Signal(_))) => {}
             Some((_, What::Invoke(event))) => {
                 self.invokes.remove(&event);
             }

@@ -43,10 +43,6 @@ pub struct Rows {
 
 /// Something that happened.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved a few times; a box would cost more"
-)]
 pub enum Happening {
     /// An input came in.
     Input(Input),

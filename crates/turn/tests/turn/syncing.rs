@@ -70,7 +70,7 @@ fn a_sync_tells_what_it_changed() {
     let (modified, changes, _) = sync(&mut world, first.clone());
     assert!(modified);
     assert_eq!(changes, "new app; added shop-f, shop-g");
-    assert_eq!(sync(&mut world, first).0, false);
+    assert!(!sync(&mut world, first).0);
     let mut second = registration("shop", "a", &[f("shop-f"), f("shop-h")]);
     second.functions[0].retries = Some(1);
     second.functions[0].triggers = spec("", "come", None).triggers;

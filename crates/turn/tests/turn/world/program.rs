@@ -135,9 +135,11 @@ fn block(words: &[&str], at: &mut usize) -> Vec<Node> {
             }),
             "fetch" => Node::Fetch(Fetch {
                 name: name(words, at),
-                fails: keyword(words, at, "fails")
-                    .then(|| number(words, at))
-                    .unwrap_or(0) as u8,
+                fails: if keyword(words, at, "fails") {
+                    number(words, at) as u8
+                } else {
+                    0
+                },
                 caught: keyword(words, at, "caught"),
             }),
             "defer" => Node::Defer(name(words, at)),
