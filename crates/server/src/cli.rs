@@ -117,6 +117,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Apps")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call_timeout: Option<String>,
+    /// Ticks of cron schedules missed while the server was down: once, replay or skip [default: once]
+    #[arg(long, value_name = "WHAT", help_heading = "Apps")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cron_missed: Option<String>,
     /// Retries of functions that name none [default: 4]
     #[arg(long, value_name = "COUNT", help_heading = "Retries")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +166,10 @@ pub(crate) struct StartArgs {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signing_key: Option<String>,
+    /// A second key that apps may use while keys are exchanged (better DUNLIN_SIGNING_KEY_FALLBACK)
+    #[arg(long, value_name = "KEY", help_heading = "Apps")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signing_key_fallback: Option<String>,
     /// Key for sending events (repeatable; better DUNLIN_EVENT_KEY, with commas)
     #[arg(
         long,

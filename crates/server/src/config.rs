@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
+use dunlin_engine::Missed;
 use dunlin_types::{Code, Secret, limits};
 use dunlin_wire::duration::parse_duration;
 use dunlin_wire::sign::SigningKey;
@@ -44,17 +45,19 @@ struct Raw {
     no_discovery: Option<Word>,
     poll_interval: Option<Word>,
     call_timeout: Option<Word>,
+    cron_missed: Option<Word>,
     default_retries: Option<Word>,
     retry_interval: Option<Word>,
     test_mode: Option<Word>,
     signing_key: Option<Word>,
+    signing_key_fallback: Option<Word>,
     event_key: Option<Words>,
     admin_token: Option<Word>,
     allow_endpoint_range: Option<Words>,
 }
 
 /// The names of [`Raw`].
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "host",
     "port",
     "allow_host",
@@ -65,10 +68,12 @@ const NAMES: [&str; 17] = [
     "no_discovery",
     "poll_interval",
     "call_timeout",
+    "cron_missed",
     "default_retries",
     "retry_interval",
     "test_mode",
     "signing_key",
+    "signing_key_fallback",
     "event_key",
     "admin_token",
     "allow_endpoint_range",
@@ -108,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) discover: bool,
     pub(crate) poll_interval: Duration,
     pub(crate) call_timeout: Duration,
+    pub(crate) cron_missed: Missed,
     pub(crate) default_retries: u8,
     pub(crate) retry_interval_ms: Option<i64>,
     pub(crate) test_mode: bool,
@@ -174,12 +180,13 @@ impl Named<'_> {
             call_timeout: self
                 .duration("call_timeout", raw.call_timeout)?
                 .unwrap_or(Duration::from_millis(limits::CALL_TIMEOUT_MS_DEFAULT)),
+            cron_missed: self.cron_missed(raw.cron_missed)?,
             default_retries: self.retries(raw.default_retries)?,
             retry_interval_ms: retry_interval
                 .and_then(|interval| i64::try_from(interval.as_millis()).ok())
                 .filter(|ms| *ms > 0),
             test_mode: self.flag("test_mode", raw.test_mode)?,
-            signing_key: self.signing_key(raw.signing_key)?,
+            signing_key: self.signing_keys(raw.signing_key, raw.signing_key_fallback)?,
             event_keys: raw
                 .event_key
                 .unwrap_or_default()
@@ -282,16 +289,42 @@ impl Named<'_> {
         }
     }
 
-    fn signing_key(&self, word: Option<Word>) -> Result<Option<Arc<SigningKey>>, Failure> {
+    /// The key to sign with, beside which the fallback counts where apps use it.
+    fn signing_keys(
+        &self,
+        key: Option<Word>,
+        fallback: Option<Word>,
+    ) -> Result<Option<Arc<SigningKey>>, Failure> {
+        let key = self.signing_key("signing_key", key)?;
+        let fallback = self.signing_key("signing_key_fallback", fallback)?;
+        let key = match (key, fallback) {
+            (Some(key), Some(fallback)) => Some(key.with_fallback(fallback)),
+            (None, Some(_)) => {
+                let what = "of use without `signing_key`, the key that this server signs with";
+                return Err(self.bad("signing_key_fallback", what));
+            }
+            (key, None) => key,
+        };
+        Ok(key.map(Arc::new))
+    }
+
+    fn signing_key(&self, name: &str, word: Option<Word>) -> Result<Option<SigningKey>, Failure> {
         let Some(text) = word.and_then(Word::filled) else {
             return Ok(None);
         };
-        let key = SigningKey::parse(&text);
         let hint = "make one: openssl rand -hex 32";
-        key.map(|key| Some(Arc::new(key))).map_err(|_| {
-            self.bad("signing_key", "an even number of hex digits")
-                .remedy(hint)
-        })
+        SigningKey::parse(&text)
+            .map(Some)
+            .map_err(|_| self.bad(name, "an even number of hex digits").remedy(hint))
+    }
+
+    fn cron_missed(&self, word: Option<Word>) -> Result<Missed, Failure> {
+        match word.and_then(Word::filled).as_deref() {
+            None | Some("once") => Ok(Missed::Once),
+            Some("replay") => Ok(Missed::Replay),
+            Some("skip") => Ok(Missed::Skip),
+            Some(_) => Err(self.bad("cron_missed", "once, replay or skip")),
+        }
     }
 
     fn endpoint_policy(&self, ranges: &[String]) -> Result<AddressPolicy, Failure> {

@@ -108,6 +108,7 @@ fn node_options(
     options.retries_default = settings.default_retries;
     options.retry_interval_ms = settings.retry_interval_ms;
     options.call_timeout = settings.call_timeout;
+    options.missed_ticks = settings.cron_missed;
     options.own_event_urls = own_event_urls(settings, address);
     options.test_mode = settings.test_mode;
     if mode == Mode::Start {

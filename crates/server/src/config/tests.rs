@@ -88,6 +88,40 @@ fn keys_of_digits_stay_texts_and_lists_take_commas() {
 }
 
 #[test]
+fn while_keys_are_exchanged_apps_may_use_both() {
+    let mut pairs = KEYS.to_vec();
+    pairs.push(("DUNLIN_SIGNING_KEY_FALLBACK", "fedcba9876543210"));
+    let settings = load_with(Mode::Start, StartArgs::default(), &pairs, "").unwrap();
+    let key = settings.signing_key.unwrap();
+    for known in ["0123456789abcdef", "fedcba9876543210"] {
+        assert!(key.bearer_matches(&format!("Bearer {known}")));
+    }
+    assert!(!key.bearer_matches("Bearer 00"));
+}
+
+#[test]
+fn missed_ticks_are_what_the_operator_says() {
+    let args = |what: &str| DevArgs {
+        server: ServerArgs {
+            cron_missed: Some(what.to_owned()),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    for (what, missed) in [
+        ("once", Missed::Once),
+        ("replay", Missed::Replay),
+        ("skip", Missed::Skip),
+    ] {
+        let pairs = [("DUNLIN_CRON_MISSED", "skip")];
+        let settings = load_with(Mode::Dev, args(what), &pairs, "cron_missed = \"replay\"");
+        assert_eq!(settings.unwrap().cron_missed, missed);
+    }
+    let settings = load_with(Mode::Dev, DevArgs::default(), &[], "").unwrap();
+    assert_eq!(settings.cron_missed, Missed::Once);
+}
+
+#[test]
 fn what_is_no_setting_is_refused_with_the_nearest_one() {
     let failure = load_with(Mode::Dev, DevArgs::default(), &[], "prot = 1").unwrap_err();
     assert_eq!(failure.error.code, Code::ConfigBad);
@@ -127,6 +161,9 @@ fn bad_values_are_named_with_their_place_and_without_the_value() {
         "sdk_url = \"ftp://a/b\"",
         "memory = \"yes\"",
         "allow_endpoint_range = [\"10.0.0.0/99\"]",
+        "cron_missed = \"all\"",
+        "signing_key_fallback = \"0123\"",
+        "signing_key = \"0123\"\nsigning_key_fallback = \"xyz\"",
         "port = [1, 2]",
         "port = ",
     ] {

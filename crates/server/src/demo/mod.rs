@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
+use dunlin_engine::Missed;
 use dunlin_types::{Code, limits};
 use http::Method;
 use serde_json::{Value, json};
@@ -90,6 +91,7 @@ fn settings(folder: &std::path::Path, app_url: &str) -> Settings {
         discover: false,
         poll_interval: POLL_INTERVAL,
         call_timeout: SHOW_MAX,
+        cron_missed: Missed::Once,
         default_retries: limits::RETRIES_DEFAULT,
         retry_interval_ms: Some(RETRY_INTERVAL_MS),
         test_mode: false,
