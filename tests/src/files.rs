@@ -29,6 +29,20 @@ pub(crate) fn binary() -> &'static Path {
     })
 }
 
+/// The files of a folder and of those in it: their paths and what is in them.
+pub(crate) fn all_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).expect("the folder can be read");
+    let of = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            return all_below(&path);
+        }
+        let bytes = std::fs::read(&path).expect("the file can be read");
+        vec![(path.display().to_string(), bytes)]
+    };
+    entries.flat_map(of).collect()
+}
+
 fn build() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

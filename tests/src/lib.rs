@@ -21,5 +21,5 @@ pub use client::{Client, Reply, text};
 pub use port::free_port;
 pub use sdk_app::{Counts, Sdk, SdkApp};
 pub use server::{Flags, Server};
-pub use stub::{Stub, StubAnswer};
+pub use stub::{Heard, Stub, StubAnswer};
 pub use wait::until;

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::client::Client;
@@ -96,6 +97,12 @@ impl Counts {
         self.0["tags"][tag].as_u64().unwrap_or(0)
     }
 
+    /// How many steps were held.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.0["held"].as_u64().unwrap_or(0)
+    }
+
     /// What the failure handler was told.
     #[must_use]
     pub fn failures(&self) -> &[Value] {
@@ -104,10 +111,10 @@ impl Counts {
 }
 
 impl SdkApp {
-    /// Starts the app for a development server at that URL.
-    pub async fn dev(sdk: Sdk, server: &str) -> Self {
-        let variables = [("INNGEST_DEV", "1"), ("INNGEST_BASE_URL", server)];
-        Self::start(sdk, "sdk", &variables).await
+    /// Starts the app for a development server at that URL, with those variables besides.
+    pub async fn dev(sdk: Sdk, id: &'static str, server: &str, more: &[(&str, &str)]) -> Self {
+        let usual = [("INNGEST_DEV", "1"), ("INNGEST_BASE_URL", server)];
+        Self::start(sdk, id, &[&usual, more].concat()).await
     }
 
     /// Starts the app with that id and those environment variables.
@@ -172,6 +179,33 @@ impl SdkApp {
         if let Some(process) = self.process.take() {
             process.kill().await;
         }
+    }
+
+    /// Starts it again where it was, with that variable besides.
+    pub async fn run_with(&mut self, name: &str, value: &str) {
+        self.kill().await;
+        self.variables.push((name.into(), value.into()));
+        self.run().await;
+    }
+
+    /// Has it sync itself with its server.
+    pub async fn sync(&self) {
+        let reply = self
+            .client()
+            .send(Method::PUT, "/api/inngest", &[], "")
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// Lets the steps go on that wait for it.
+    pub async fn release(&self) {
+        self.client().get("/release").await;
+    }
+
+    /// Has its client send a signal; gives what the client answers.
+    pub async fn send_signal(&self, signal: &str, data: Value) -> Value {
+        let body = json!({ "signal": signal, "data": data });
+        self.client().post("/signal", &body).await.json()
     }
 
     /// Has it refuse every later sync.

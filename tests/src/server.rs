@@ -126,6 +126,15 @@ impl Server {
             .join("\n")
     }
 
+    /// The files that hold its data, with what is in them.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn data_files(&self) -> Vec<(String, Vec<u8>)> {
+        files::all_below(&self.folder.path().join("data"))
+    }
+
     /// Sends an event and gives its internal id.
     ///
     /// # Panics

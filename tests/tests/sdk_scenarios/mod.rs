@@ -1,14 +1,22 @@
 //! What the server does for an app, told once and run with each SDK.
 
 pub(crate) mod apps;
+pub(crate) mod endings;
 pub(crate) mod events;
 pub(crate) mod failures;
+pub(crate) mod invokes;
 pub(crate) mod production;
+pub(crate) mod requests;
+pub(crate) mod restarts;
+pub(crate) mod signals;
 pub(crate) mod steps;
+pub(crate) mod streaming;
 pub(crate) mod time;
+pub(crate) mod triggers;
+pub(crate) mod waits;
 
-use dunlin_tests::{Sdk, SdkApp, Server, free_port};
-use serde_json::Value;
+use dunlin_tests::{Sdk, SdkApp, Server, free_port, text};
+use serde_json::{Value, json};
 
 macro_rules! scenarios {
     ($sdk:expr; $($module:ident::$name:ident,)*) => {
@@ -28,7 +36,13 @@ macro_rules! step_scenarios {
             time::sleeps_pass_with_the_clock,
             time::parallel_steps_wait_for_a_sleep_beside_them,
             failures::functions_that_fail_say_why,
-            failures::an_operation_that_is_not_built_fails_the_run_at_once,
+            waits::a_wait_takes_the_event_that_matches,
+            waits::parallel_waits_end_one_by_one,
+            waits::a_wait_races_a_sleep,
+            waits::a_plain_race_keeps_who_was_first,
+            invokes::an_invoked_function_gives_its_result,
+            endings::an_event_cancels_a_run_during_a_call,
+            streaming::streamed_answers_are_read,
         }
     };
 }
@@ -41,6 +55,29 @@ macro_rules! all_scenarios {
             time::a_retry_waits_as_long_as_the_app_asks,
             time::a_cancelled_run_does_not_wake,
             failures::the_failure_handler_is_told,
+            failures::a_wait_with_a_bad_expression_fails_the_run,
+            waits::a_wait_takes_the_event_that_its_expression_allows,
+            waits::an_event_before_the_wait_does_not_end_it,
+            invokes::an_invocation_that_fails_can_be_caught,
+            invokes::an_invocation_waits_as_long_as_it_may,
+            invokes::another_app_can_be_invoked,
+            signals::a_signal_wakes_the_run_that_waits_for_it,
+            signals::a_signal_has_one_waiter,
+            requests::a_fetch_gives_what_was_answered,
+            requests::a_model_is_asked_and_its_key_kept_secret,
+            requests::a_model_that_refuses_is_an_error_after_retries,
+            requests::a_wrapped_model_is_a_step,
+            endings::events_cancel_runs_that_sleep_wait_or_invoke,
+            endings::a_cancelling_event_comes_too_late,
+            endings::a_run_that_takes_too_long_is_cancelled,
+            triggers::each_trigger_of_a_function_starts_it,
+            triggers::an_event_of_the_future_starts_its_run_then,
+            triggers::time_tables_start_runs_over_restarts,
+            triggers::missed_ticks_start_one_run,
+            triggers::a_function_that_is_gone_ticks_no_more,
+            triggers::an_app_that_moved_gets_its_runs,
+            restarts::waits_and_invocations_survive_a_kill,
+            restarts::signals_survive_a_kill,
             events::events_that_a_step_sends_start_functions,
             events::an_event_id_starts_one_run,
             events::a_trigger_expression_decides,
@@ -60,9 +97,12 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// The flags for short retries, and nothing that lasts.
+    pub(crate) const HASTY: &[&str] = &["--memory", "--retry-interval", "50ms"];
+
     /// With short retries.
     pub(crate) async fn hasty(sdk: Sdk) -> Self {
-        Self::with(sdk, &["--memory", "--retry-interval", "50ms"]).await
+        Self::with(sdk, Self::HASTY).await
     }
 
     /// With the retry delays that users get.
@@ -72,8 +112,13 @@ impl World {
 
     /// With those flags beside the usual ones.
     pub(crate) async fn with(sdk: Sdk, flags: &[&str]) -> Self {
+        Self::of(sdk, flags, &[]).await
+    }
+
+    /// With those flags beside the usual ones, and those variables of the app.
+    pub(crate) async fn of(sdk: Sdk, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let port = free_port();
-        let app = SdkApp::dev(sdk, &format!("http://127.0.0.1:{port}")).await;
+        let app = SdkApp::dev(sdk, "sdk", &format!("http://127.0.0.1:{port}"), variables).await;
         let usual = [
             "--test-mode",
             "--no-discovery",
@@ -88,22 +133,67 @@ impl World {
         Self { server, app }
     }
 
+    /// Sends `sdk/<name>` and gives the event's id.
+    pub(crate) async fn send(&self, name: &str, data: Value) -> String {
+        self.server.send_event(&format!("sdk/{name}"), data).await
+    }
+
     /// Sends `sdk/<function>` and gives the run when it has ended.
     pub(crate) async fn run(&self, function: &str, data: Value) -> Value {
-        let event = self
-            .server
-            .send_event(&format!("sdk/{function}"), data)
-            .await;
+        let event = self.send(function, data).await;
         self.server.ended_run_of(&event).await
     }
 
     /// Sends `sdk/<function>` and gives the run's id when nothing more happens by itself.
     pub(crate) async fn run_until_idle(&self, function: &str) -> String {
-        let name = format!("sdk/{function}");
-        let event = self.server.send_event(&name, serde_json::json!({})).await;
+        self.begin(function, json!({})).await
+    }
+
+    /// The same with data.
+    pub(crate) async fn begin(&self, function: &str, data: Value) -> String {
+        let event = self.send(function, data).await;
         let run = self.server.run_of(&event).await;
         self.server.idle().await;
         run
+    }
+
+    /// A run goes on.
+    pub(crate) async fn assert_running(&self, run: &str) {
+        let read = self.server.read_run(run).await;
+        assert_eq!(read["status"], "Running", "{read}");
+    }
+
+    /// A run ended by returning that.
+    pub(crate) async fn assert_returned(&self, run: &str, output: impl Into<Value>) {
+        let ended = self.server.ended(run).await;
+        assert_eq!(ended["status"], "Completed", "{ended}");
+        assert_eq!(ended["output"], output.into(), "{ended}");
+    }
+
+    /// A run was cancelled.
+    pub(crate) async fn assert_cancelled(&self, run: &str) {
+        let ended = self.server.ended(run).await;
+        assert_eq!(ended["status"], "Cancelled", "{ended}");
+    }
+
+    /// The events of that name, from the oldest on.
+    pub(crate) async fn events(&self, name: &str) -> Vec<Value> {
+        let path = format!("/v1/events?name={name}&limit=50");
+        let reply = self.server.client().get(&path).await.json();
+        let mut events = reply["data"].as_array().cloned().expect("a list of events");
+        events.reverse();
+        events
+    }
+
+    /// The run that a run's invocation started.
+    pub(crate) async fn invoked_by(&self, run: &str) -> String {
+        let invoked = self.events("inngest/function.invoked").await;
+        let of = |event: &&Value| {
+            let correlation = event["data"]["_inngest"]["correlation_id"].as_str();
+            correlation.is_some_and(|id| id.starts_with(run))
+        };
+        let event = invoked.iter().find(of).expect("an invocation of that run");
+        self.server.run_of(&text(&event["internal_id"])).await
     }
 }
 

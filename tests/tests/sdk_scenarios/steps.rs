@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::{World, id_of};
 
 pub(crate) async fn functions_give_their_results_and_run_each_step_once(sdk: Sdk) {
-    let world = World::hasty(sdk).await;
+    assert_results(&World::hasty(sdk).await, sdk).await;
+}
+
+/// Functions with steps give what they are to give.
+pub(crate) async fn assert_results(world: &World, sdk: Sdk) {
     for (function, data, output, steps) in results() {
         let run = world.run(function, data).await;
         assert_eq!(run["status"], "Completed", "{function}: {run}");
@@ -65,6 +69,12 @@ fn results() -> Vec<(&'static str, Value, Value, Value)> {
             json!({}),
             json!({ "caught": "not this one" }),
             json!({ "risky": 1 }),
+        ),
+        (
+            "takes-input",
+            json!({ "a": 1, "b": 2 }),
+            json!(6),
+            json!({ "add": 1 }),
         ),
     ]
 }
