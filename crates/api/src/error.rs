@@ -41,6 +41,8 @@ struct More {
     ids: Vec<String>,
     /// A whole `detail` of the management API that is no text (lists of bad fields).
     detail: Option<Value>,
+    /// The word for it in the second version, where the status alone does not tell.
+    word: Option<&'static str>,
 }
 
 /// What a handler returns.
@@ -81,6 +83,12 @@ impl Refused {
         self
     }
 
+    /// With its own word in the second version of the SDK-facing API.
+    pub(crate) fn word(mut self, word: &'static str) -> Self {
+        self.more().word = Some(word);
+        self
+    }
+
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -98,7 +106,7 @@ impl Refused {
                 json!({"ids": more.ids, "status": status, "error": text, "error_code": code})
             }
             Shape::V2 => json!({
-                "errors": [{"code": v2_word(self.status), "message": text}],
+                "errors": [{"code": more.word.unwrap_or(v2_word(self.status)), "message": text}],
                 "error_code": code,
             }),
             Shape::Svix => json!({

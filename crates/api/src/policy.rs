@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use dunlin_types::limits::{
     CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, GRAPHQL_BODY_BYTES_MAX,
     INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX,
+    RERUN_BODY_BYTES_MAX, RUN_METADATA_BODY_BYTES_MAX, SIGNAL_BODY_BYTES_MAX,
 };
 use http::Method;
 
@@ -131,6 +132,12 @@ pub const TABLE: &[Route] = &[
         .cors(),
     sdk("POST", "/fn/register").body(REGISTER_BODY_BYTES_MAX),
     sdk("POST", "/invoke/{slug}").body(EVENT_BODY_BYTES_MAX),
+    // What test suites set up.
+    sdk("DELETE", "/fn/remove"),
+    sdk("POST", "/fn/step-limit"),
+    sdk("DELETE", "/fn/step-limit"),
+    sdk("POST", "/fn/state-size-limit"),
+    sdk("DELETE", "/fn/state-size-limit"),
     // What calls fetch and report.
     sdk("GET", "/v0/runs/{id}/batch"),
     sdk("GET", "/v0/runs/{id}/actions"),
@@ -147,6 +154,14 @@ pub const TABLE: &[Route] = &[
     sdk_read("/v1/events/{id}/runs"),
     sdk_read("/v1/runs/{id}"),
     sdk("DELETE", "/v1/runs/{id}"),
+    sdk_read("/v1/runs/{id}/jobs"),
+    sdk("POST", "/v1/runs/{id}/metadata").body(RUN_METADATA_BODY_BYTES_MAX),
+    sdk("POST", "/v1/signals").body(SIGNAL_BODY_BYTES_MAX),
+    sdk_read("/v1/cancellations"),
+    sdk("POST", "/v1/cancellations"),
+    sdk("DELETE", "/v1/cancellations/{id}"),
+    sdk("POST", "/v1/traces/userland").body(CHECKPOINT_BODY_BYTES_MAX),
+    sdk_read("/v1/prom/{env}"),
     sdk_read("/v1/apps/{name}/functions"),
     sdk_read("/v1/{*rest}"),
     sdk("POST", "/v1/{*rest}").body(CHECKPOINT_BODY_BYTES_MAX),
@@ -155,10 +170,24 @@ pub const TABLE: &[Route] = &[
     sdk("DELETE", "/v1/{*rest}"),
     // The second.
     v2_read("/v2/health"),
+    v2_read("/v2/account"),
+    v2_read("/v2/keys/events"),
+    v2_read("/v2/keys/signing"),
+    v2_read("/v2/operations"),
     v2_read("/v2/apps"),
+    v2_read("/v2/apps/{app}"),
+    v2("POST", "/v2/apps/{app}/syncs"),
+    v2_read("/v2/apps/{app}/functions"),
+    v2_read("/v2/apps/{app}/functions/{fn}"),
+    v2("POST", "/v2/apps/{app}/functions/{fn}/invoke").body(EVENT_BODY_BYTES_MAX),
+    v2_read("/v2/apps/{app}/functions/{fn}/runs"),
+    v2_read("/v2/runs"),
     v2_read("/v2/runs/{id}"),
     v2_read("/v2/runs/{id}/trace"),
+    v2("POST", "/v2/runs/{id}/rerun").body(RERUN_BODY_BYTES_MAX),
+    v2("POST", "/v2/runs/{id}/cancel"),
     v2("POST", "/v2/events").body(EVENT_BODY_BYTES_MAX),
+    v2_read("/v2/events/{id}/runs"),
     v2_read("/v2/{*rest}"),
     v2("POST", "/v2/{*rest}"),
     v2("PUT", "/v2/{*rest}"),
@@ -219,6 +248,13 @@ pub const TABLE: &[Route] = &[
         Who::SigningKeyOrAdmin,
         Shape::Svix,
     ),
+    // Functions, for operators.
+    manage("POST", "/api/functions/{slug}/pause"),
+    manage("POST", "/api/functions/{slug}/resume"),
+    manage("POST", "/api/functions/{slug}/replays"),
+    read("/api/replays", Who::SigningKeyOrAdmin, Shape::Svix),
+    read("/api/replays/{id}", Who::SigningKeyOrAdmin, Shape::Svix),
+    manage("DELETE", "/api/replays/{id}"),
     // Taken for later.
     manage("GET", "/webhooks/{*rest}"),
     manage("POST", "/webhooks/{*rest}"),
@@ -227,6 +263,19 @@ pub const TABLE: &[Route] = &[
     read("/test/", Who::TestOnly, Shape::Public),
     read("/test/idle", Who::TestOnly, Shape::Public),
     route("POST", "/test/clock/advance", Who::TestOnly, Shape::Public),
+    route("POST", "/test/reset", Who::TestOnly, Shape::Public),
+    route("POST", "/test/function/pause", Who::TestOnly, Shape::Public),
+    route(
+        "POST",
+        "/test/function/runs/cancel",
+        Who::TestOnly,
+        Shape::Public,
+    ),
+    read(
+        "/test/queue/function-queue-size",
+        Who::TestOnly,
+        Shape::Public,
+    ),
 ];
 
 /// The rows by path.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dunlin_node::{Node, ServerKind};
+use dunlin_node::{Jobs, Node, ServerKind};
 use dunlin_types::Secret;
 use dunlin_wire::sign::SigningKey;
 
@@ -65,6 +65,8 @@ pub struct Api {
     pub node: Node,
     /// How the HTTP side is set up.
     pub options: Arc<ApiOptions>,
+    /// Bulk cancellations and replays.
+    pub jobs: Jobs,
 }
 
 impl Api {
@@ -72,6 +74,7 @@ impl Api {
     #[must_use]
     pub fn new(node: Node, options: ApiOptions) -> Self {
         Self {
+            jobs: Jobs::new(node.clone()),
             node,
             options: Arc::new(options),
         }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{Refused, Reply};
+use crate::sdk::{Params, cancel_run, function, queued_of, set_paused};
 use crate::state::Api;
 
 pub(crate) fn routes() -> Router<Api> {
@@ -19,6 +20,10 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/test/", get(async || "OK"))
         .route("/test/idle", get(idle))
         .route("/test/clock/advance", post(advance))
+        .route("/test/reset", post(reset))
+        .route("/test/function/pause", post(pause))
+        .route("/test/function/runs/cancel", post(cancel))
+        .route("/test/queue/function-queue-size", get(queue_size))
 }
 
 /// Answers once nothing is queued, in flight or being written.
@@ -40,4 +45,30 @@ async fn advance(State(api): State<Api>, body: Bytes) -> Reply {
     let ms = ms.ok_or_else(|| bad("by must be a duration such as 14d or 1h30m"))?;
     let now = api.node.advance(ms)?;
     Ok(Json(json!({"now": now.rfc3339()})).into_response())
+}
+
+/// Everything is durable, and memory follows from it: there is nothing that could be emptied.
+async fn reset() -> Reply {
+    let detail = "a running server cannot forget its runs; start one with --memory for each suite";
+    Err(Refused::new(Code::NotBuilt, detail))
+}
+
+fn required<'a>(params: &'a Params, name: &str) -> Result<&'a str, Refused> {
+    let missing = || Refused::new(Code::BadRequest, format!("{name} is required"));
+    params.get(name).ok_or_else(missing)
+}
+
+async fn pause(State(api): State<Api>, params: Params) -> Reply {
+    set_paused(&api, required(&params, "fnId")?, true).await
+}
+
+async fn cancel(State(api): State<Api>, params: Params) -> Reply {
+    cancel_run(&api, required(&params, "runId")?).await?;
+    Ok("ok".into_response())
+}
+
+async fn queue_size(State(api): State<Api>, params: Params) -> Reply {
+    let (row, _) = function(&api, required(&params, "fnId")?).await?;
+    let count = api.node.read(move |reader| queued_of(reader, row.number));
+    Ok(Json(json!({ "count": count.await? })).into_response())
 }

@@ -108,7 +108,12 @@ fn at_function(
         return None;
     }
     let at = |outcome, reason: String| Verdict::new(target(facts, function), outcome, reason);
-    let verdict = if let Some(run) = started {
+    let verdict = if let Some(run) = started.filter(|run| is_skipped(run)) {
+        let reason = "the function was paused, so the run is recorded and was never started";
+        let mut verdict = at("skipped", reason.to_owned());
+        verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
+        verdict.fact("status", status_of(run, now).into())
+    } else if let Some(run) = started {
         let mut verdict = at("started", "the event started a run".to_owned());
         verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
         verdict.fact("status", status_of(run, now).into())
@@ -220,6 +225,12 @@ impl Judged {
     }
 }
 
+fn is_skipped(run: &RunView) -> bool {
+    run.end
+        .as_ref()
+        .is_some_and(|end| end.status == RunStatus::Skipped)
+}
+
 fn status_of(run: &RunView, now: Timestamp) -> &'static str {
     match run.end.as_ref().map(|end| end.status) {
         Some(RunStatus::Completed) => "Completed",
@@ -236,6 +247,10 @@ fn with_notes(facts: &EventFacts, function: &FunctionRow, verdict: Verdict) -> V
     let mut verdict = verdict.fact("slug", function.slug.as_str().into());
     if !function.unbuilt.is_empty() {
         verdict = verdict.fact("unbuiltRules", json!(function.unbuilt));
+    }
+    let current = facts.now.iter().find(|one| one.number == function.number);
+    if let Some(since) = current.and_then(|one| one.paused) {
+        verdict = verdict.fact("pausedSince", since.rfc3339().into());
     }
     match app_of(facts, function).and_then(|app| app.error.as_ref()) {
         Some((code, why)) => verdict.fact(

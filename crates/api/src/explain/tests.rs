@@ -68,6 +68,9 @@ fn function(number: u32, trigger: &str, expression: Option<&str>) -> FunctionRow
         }],
         url: "http://localhost:3000/api/inngest".to_owned(),
         retries: None,
+        paused: None,
+        cancel: Vec::new(),
+        timeouts: dunlin_engine::config::Timeouts::default(),
         unbuilt: Vec::new(),
         config: Payload::empty_object(),
     }
@@ -92,6 +95,7 @@ fn run(function: u32, end: Option<RunStatus>) -> RunView {
         event: Seq(50),
         created: NOW,
         due: NOW,
+        original: None,
     };
     let end = end.map(|status| RunEnd {
         run: Seq(60),
@@ -442,4 +446,17 @@ fn cancellation_and_the_lack_of_endpoints_are_told() {
     let nobody = of_message(&message(Vec::new(), Vec::new(), Vec::new()));
     assert_eq!(nobody["verdicts"][0]["outcome"], "noEndpoint");
     assert_eq!(nobody["verdicts"][0]["target"]["kind"], "application");
+}
+
+#[test]
+fn a_paused_function_is_told_apart_from_one_that_started() {
+    let mut paused = function(0, "a/b", None);
+    paused.paused = Some(NOW);
+    let mut facts = facts(event("a/b", None, &json!({})), vec![paused]);
+    facts.runs = vec![run(0, Some(RunStatus::Skipped))];
+    let verdict = &of_event(&facts)["verdicts"][0];
+    assert_eq!(verdict["outcome"], "skipped");
+    assert_eq!(verdict["detail"]["status"], "Skipped");
+    assert_eq!(verdict["detail"]["pausedSince"], NOW.rfc3339());
+    assert_eq!(verdict["runId"], ulid_for(NOW, Seq(60)).to_string());
 }

@@ -8,9 +8,15 @@ use dunlin_types::{Code, app_uuid};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::account::page;
 use super::output::{self, ENVIRONMENT_ID, Names, Raw};
+use super::params::Params;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
+
+/// Apps of one page (SDK protocol).
+const LIMIT_DEFAULT: usize = 20;
+const LIMIT_MAX: usize = 100;
 
 #[derive(Serialize)]
 struct FunctionOut {
@@ -28,7 +34,7 @@ struct FunctionOut {
 pub(super) async fn functions(State(api): State<Api>, Path(app): Path<String>) -> Reply {
     let names = api.node.read(|reader| Names::read(reader)).await?;
     if !names.apps().iter().any(|row| row.name == app) {
-        return Err(Refused::new(Code::NotFound, "there is no such app"));
+        return Err(unknown());
     }
     let functions = names.functions().into_iter();
     let functions = functions.filter(|f| f.archived.is_none() && names.app_of(f) == app);
@@ -46,14 +52,25 @@ pub(super) async fn functions(State(api): State<Api>, Path(app): Path<String>) -
 }
 
 /// All apps, with how their last sync went.
-pub(super) async fn list(State(api): State<Api>) -> Reply {
+pub(super) async fn list(State(api): State<Api>, params: Params) -> Reply {
+    let limit = params.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     let names = api.node.read(|reader| Names::read(reader)).await?;
-    let apps: Vec<Value> = names
-        .apps()
-        .iter()
-        .map(|app| app_out(app, &names))
-        .collect();
-    Ok(output::v2(apps, api.node.now()))
+    // An app that was registered once stays; what is archived is its functions.
+    let none = params.is_true("archived");
+    let apps = names.apps().into_iter().filter(|_| !none);
+    let apps: Vec<Value> = apps.map(|app| app_out(app, &names)).collect();
+    let (apps, page) = page(apps, params.get("cursor"), limit);
+    Ok(output::v2_page(apps, page, api.node.now()))
+}
+
+pub(super) async fn one(State(api): State<Api>, Path(app): Path<String>) -> Reply {
+    let names = api.node.read(|reader| Names::read(reader)).await?;
+    let row = names.app(&app).ok_or_else(unknown)?;
+    Ok(output::v2(app_out(row, &names), api.node.now()))
+}
+
+pub(super) fn unknown() -> Refused {
+    Refused::new(Code::NotFound, "there is no such app")
 }
 
 fn app_out(app: &AppRow, names: &Names) -> Value {

@@ -2,11 +2,12 @@
 
 use axum::extract::{Path, State};
 use axum::response::IntoResponse as _;
-use dunlin_engine::{Answer, Input};
+use dunlin_engine::{Answer, Input, RunStatus};
 use dunlin_types::Code;
 use http::StatusCode;
+use serde_json::json;
 
-use super::output::{row_of, run_of};
+use super::output::{self, row_of, run_of};
 use super::runs::unknown;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
@@ -22,7 +23,12 @@ pub(super) async fn cancel_quietly(State(api): State<Api>, Path(id): Path<String
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn ask(api: &Api, text: &str) -> Result<(), Refused> {
+pub(super) async fn cancel_v2(State(api): State<Api>, Path(id): Path<String>) -> Reply {
+    ask(&api, &id).await?;
+    Ok(output::v2(json!({ "runId": id }), api.node.now()))
+}
+
+pub(crate) async fn ask(api: &Api, text: &str) -> Result<(), Refused> {
     let (id, run) = row_of(text).ok_or_else(unknown)?;
     let created = id.at();
     let answer = api.node.engine(move |token| Input::Cancel {
@@ -30,13 +36,16 @@ async fn ask(api: &Api, text: &str) -> Result<(), Refused> {
         run,
         created,
     });
-    match answer.await? {
-        Answer::Cancelled => return Ok(()),
-        Answer::HadEnded => return Err(Refused::plain(Code::RunEnded)),
-        _ => {}
+    if let Answer::Cancelled = answer.await? {
+        return Ok(());
     }
     // The engine remembers the live ones only.
     let text = text.to_owned();
     let known = api.node.read(move |reader| run_of(reader, &text)).await?;
-    Err(known.map_or_else(unknown, |_| Refused::plain(Code::RunEnded)))
+    let status = known.ok_or_else(unknown)?.end.map(|end| end.status);
+    let word = match status {
+        Some(RunStatus::Cancelled) => "run_already_cancelled",
+        _ => "run_already_ended",
+    };
+    Err(Refused::plain(Code::RunEnded).word(word))
 }

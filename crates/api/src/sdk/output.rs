@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use dunlin_engine::RunStatus;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_store::{Reader, RunView, StoreResult};
-use dunlin_types::{Payload, Seq, Timestamp, Ulid, function_uuid, ulid_for};
+use dunlin_types::{Event, Payload, Seq, Timestamp, Ulid, function_uuid, ulid_for};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 /// The only account and environment (SDK protocol).
 pub(super) const ENVIRONMENT_ID: &str = "00000000-0000-4000-b000-000000000000";
 pub(super) const ACCOUNT_ID: &str = "00000000-0000-4000-a000-000000000000";
+
+/// What ticks start runs with (SDK protocol, internal events).
+const TIMER_EVENT: &str = "inngest/scheduled.timer";
 
 /// Later than any row.
 const LATEST: Seq = Seq(i64::MAX as u64);
@@ -47,6 +50,22 @@ pub(super) fn v1(data: impl Serialize, now: Timestamp) -> Response {
 pub(super) fn v2(data: impl Serialize, now: Timestamp) -> Response {
     let metadata = json!({"fetchedAt": now.rfc3339(), "cachedUntil": null});
     axum::Json(Envelope { data, metadata }).into_response()
+}
+
+/// Where a list of the second version goes on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageInfo {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cursor: Option<String>,
+    pub(super) has_more: bool,
+    pub(super) limit: usize,
+}
+
+/// A page of a list in the second version.
+pub(super) fn v2_page<T: Serialize>(data: Vec<T>, page: PageInfo, now: Timestamp) -> Response {
+    let metadata = json!({"fetchedAt": now.rfc3339(), "cachedUntil": null});
+    axum::Json(json!({"data": data, "metadata": metadata, "page": page})).into_response()
 }
 
 /// The run of that public id. The time in it must be the run's, so that ids cannot be made up.
@@ -99,6 +118,36 @@ impl Names {
         self.functions.get(&number)
     }
 
+    /// The app of that name.
+    pub(super) fn app(&self, name: &str) -> Option<&AppRow> {
+        self.apps.values().find(|app| app.name == name)
+    }
+
+    /// The registered function of that composite id or UUID.
+    pub(super) fn find(&self, id: &str) -> Option<&FunctionRow> {
+        let mut live = self.functions.values().filter(|f| f.archived.is_none());
+        live.find(|f| f.slug == id || self.function_id(f.number) == id)
+    }
+
+    /// The function of that app, by the id that its author gave it, its composite id or its UUID.
+    pub(super) fn find_in(&self, app: &str, id: &str) -> Option<&FunctionRow> {
+        let of_app = |f: &&FunctionRow| self.app_of(f) == app;
+        let named = |f: &&FunctionRow| {
+            self.short_id(f) == id || f.slug == id || self.function_id(f.number) == id
+        };
+        let functions = self.functions.values();
+        let mut found = functions.filter(of_app).filter(named).collect::<Vec<_>>();
+        found.sort_by_key(|f| f.archived.is_some());
+        found.first().copied()
+    }
+
+    /// The id that the function's author gave it: the composite one without the app.
+    pub(super) fn short_id<'a>(&self, function: &'a FunctionRow) -> &'a str {
+        let slug = &function.slug;
+        let rest = slug.strip_prefix(self.app_of(function));
+        rest.and_then(|rest| rest.strip_prefix('-')).unwrap_or(slug)
+    }
+
     pub(super) fn app_of(&self, function: &FunctionRow) -> &str {
         self.apps.get(&function.app).map_or("", |app| &app.name)
     }
@@ -142,6 +191,32 @@ const fn status(run: &RunView) -> RunStatus {
 
 /// What the function returned, or its error.
 pub(super) fn output_of(run: &RunView) -> Option<Raw> {
-    let output = &run.end.as_ref()?.output;
-    (!output.is_empty()).then(|| Raw(output.clone()))
+    let end = run.end.as_ref()?;
+    let is_own = matches!(end.status, RunStatus::Completed | RunStatus::Failed);
+    (is_own && !end.output.is_empty()).then(|| Raw(end.output.clone()))
+}
+
+/// Why a run was cancelled or never started.
+pub(super) fn reason_of(run: &RunView) -> Option<String> {
+    let end = run.end.as_ref()?;
+    if !matches!(end.status, RunStatus::Cancelled | RunStatus::Skipped) {
+        return None;
+    }
+    let told: Value = serde_json::from_slice(end.output.bytes()).ok()?;
+    Some(told.get("reason")?.as_str()?.to_owned())
+}
+
+/// The public id of the run in that row; none if it is gone.
+pub(super) fn run_id(reader: &mut dyn Reader, run: Seq) -> StoreResult<Option<String>> {
+    let run = reader.run(run)?;
+    Ok(run.map(|run| ulid_for(run.row.created, run.row.seq).to_string()))
+}
+
+/// The time table whose tick the event is, if it is one.
+pub(super) fn cron_of(event: &Event) -> Option<String> {
+    if event.name != TIMER_EVENT {
+        return None;
+    }
+    let data: Value = serde_json::from_slice(event.data.bytes()).ok()?;
+    Some(data.get("cron")?.as_str()?.to_owned())
 }

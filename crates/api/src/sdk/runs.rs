@@ -1,13 +1,12 @@
-//! Runs, read.
+//! Runs, as the first version shows them.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use dunlin_store::{Page, Reader, RunView, StoreResult};
-use dunlin_types::{Code, Seq, limits, ulid_for};
+use dunlin_types::{Code, Event, Seq, limits, ulid_for};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::event_log;
-use super::output::{self, ENVIRONMENT_ID, Names, Raw, output_of, run_of, status_v1, status_v2};
+use super::output::{self, ENVIRONMENT_ID, Names, Raw, output_of, run_of, status_v1};
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -19,25 +18,46 @@ struct RunOut {
     function_version: u32,
     environment_id: &'static str,
     event_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_run_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
     status: &'static str,
+    /// Why it was cancelled or never started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Raw>,
 }
 
 impl RunOut {
-    fn of(run: &RunView, names: &Names, event_id: String) -> Self {
-        Self {
+    fn read(
+        reader: &mut dyn Reader,
+        run: &RunView,
+        names: &Names,
+        event: Option<&Event>,
+    ) -> StoreResult<Self> {
+        let original = run
+            .row
+            .original
+            .map(|original| output::run_id(reader, original));
+        Ok(Self {
             run_id: ulid_for(run.row.created, run.row.seq).to_string(),
             run_started_at: run.row.created.rfc3339(),
             function_id: names.function_id(run.row.function),
             function_version: run.row.version,
             environment_id: ENVIRONMENT_ID,
-            event_id,
+            event_id: event
+                .map(|event| event.internal_id.to_string())
+                .unwrap_or_default(),
+            original_run_id: original.transpose()?.flatten(),
+            cron: event.and_then(output::cron_of),
             status: status_v1(run),
+            reason: output::reason_of(run),
             ended_at: run.end.as_ref().map(|end| end.ended.rfc3339()),
             output: output_of(run),
-        }
+        })
     }
 }
 
@@ -55,8 +75,8 @@ pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Reply
             return Ok(None);
         };
         let names = Names::read(reader)?;
-        let event_id = event_id(reader, run.row.event)?;
-        Ok(Some(RunOut::of(&run, &names, event_id)))
+        let event = event_log::full(reader, run.row.event)?;
+        Ok(Some(RunOut::read(reader, &run, &names, event.as_deref())?))
     });
     let run = run.await?.ok_or_else(unknown)?;
     Ok(output::v1(run, api.node.now()))
@@ -68,13 +88,13 @@ pub(super) async fn of_event(State(api): State<Api>, Path(id): Path<String>) -> 
         let Some(seq) = event_log::event_of(reader, &id)? else {
             return Ok(None);
         };
-        let event_id = event_id(reader, seq)?;
+        let event = event_log::full(reader, seq)?;
         let names = Names::read(reader)?;
         let runs = reader.runs_of_event(seq, Page::oldest(limits::PAGE_ITEMS_MAX))?;
         let runs = runs
             .iter()
-            .map(|run| RunOut::of(run, &names, event_id.clone()));
-        Ok(Some(runs.collect::<Vec<_>>()))
+            .map(|run| RunOut::read(reader, run, &names, event.as_deref()));
+        Ok(Some(runs.collect::<StoreResult<Vec<_>>>()?))
     });
     let runs = runs.await?.ok_or_else(event_log::unknown)?;
     Ok(output::v1(runs, api.node.now()))
@@ -91,76 +111,6 @@ impl Asked {
     /// Whether outputs are wanted.
     pub(super) fn output(&self) -> bool {
         matches!(self.include_output.as_str(), "true" | "1")
-    }
-}
-
-pub(super) async fn one_v2(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Reply {
-    let with_output = asked.output();
-    let run = api.node.read(move |reader| {
-        let Some(run) = run_of(reader, &id)? else {
-            return Ok(None);
-        };
-        let names = Names::read(reader)?;
-        let event = event_log::full(reader, run.row.event)?;
-        let trigger = event.map(|event| {
-            json!({
-                "eventIds": [event.internal_id.to_string()],
-                "eventName": event.name,
-                "isBatch": false,
-            })
-        });
-        Ok(Some(run_v2(&run, &names, trigger, with_output)))
-    });
-    let run = run.await?.ok_or_else(unknown)?;
-    Ok(output::v2(run, api.node.now()))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RunV2 {
-    id: String,
-    function: Value,
-    app: Value,
-    status: &'static str,
-    queued_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trigger: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<Raw>,
-}
-
-fn run_v2(run: &RunView, names: &Names, trigger: Option<Value>, with_output: bool) -> RunV2 {
-    let function = names.function(run.row.function);
-    let app = function.map_or("", |function| names.app_of(function));
-    let slug = function.map_or("", |function| &function.slug);
-    let short = slug
-        .strip_prefix(app)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .unwrap_or(slug);
-    let name = function.map_or("", |function| &function.name);
-    let end = run.end.as_ref();
-    let started = end.map(|end| end.started).filter(|at| at.ms() > 0);
-    RunV2 {
-        id: ulid_for(run.row.created, run.row.seq).to_string(),
-        function: json!({"id": short, "name": name, "slug": slug}),
-        app: json!({"id": app}),
-        status: status_v2(run),
-        queued_at: run.row.created.rfc3339(),
-        started_at: started.map(|at| at.rfc3339()),
-        ended_at: end.map(|end| end.ended.rfc3339()),
-        duration_ms: end.and_then(|end| Some(end.ended.since(started?).to_string())),
-        trigger,
-        output: if with_output { output_of(run) } else { None },
     }
 }
 

@@ -104,6 +104,18 @@ impl Server {
         reply.json()["ids"][0].as_str().unwrap().to_owned()
     }
 
+    /// Asks until what is answered is as it should be. Jobs go on beside the requests for them.
+    pub(crate) async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..1000 {
+            let answer = self.get(path).await.json();
+            if is_so(&answer) {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{path} stays as it is: {}", self.get(path).await.text);
+    }
+
     /// The only run that the event started.
     pub(crate) async fn run_of(&self, event: &str) -> Value {
         let runs = self.get(&format!("/v1/events/{event}/runs")).await.json();
@@ -157,7 +169,10 @@ pub(crate) fn registration(url: &str) -> Value {
             }, "retries": {"attempts": 1}}},
         })
     };
-    let functions = ["steps", "fails", "sleeps", "holds"].map(function);
+    let functions = [
+        "steps", "fails", "sleeps", "holds", "signal", "chain", "waits",
+    ]
+    .map(function);
     json!({"url": url, "deployType": "ping", "framework": "nodejs", "appName": "shop",
         "sdk": "js:v4.24.0", "v": "0.1", "functions": functions})
 }
@@ -165,6 +180,8 @@ pub(crate) fn registration(url: &str) -> Value {
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Asked {
+    /// Not there when the app is asked to register.
+    #[serde(default)]
     fn_id: String,
 }
 
@@ -173,6 +190,9 @@ async fn answer(
     Query(asked): Query<Asked>,
     body: Bytes,
 ) -> Response {
+    if asked.fn_id.is_empty() {
+        return respond(StatusCode::OK, json!({"message": "registered"}));
+    }
     let call: Value = serde_json::from_slice(&body).unwrap();
     let done = |id: &str| call["steps"].get(id).is_some();
     match asked.fn_id.as_str() {
@@ -190,6 +210,31 @@ async fn answer(
         }
         "shop-sleeps" if !done(STEP_B) => {
             ops(json!([{"op": "Sleep", "id": STEP_B, "name": "2h", "displayName": "nap"}]))
+        }
+        "shop-signal" if !done(STEP_A) => ops(json!([{"op": "WaitForSignal", "id": STEP_A,
+            "name": "go", "displayName": "go", "opts": {"signal": "go", "timeout": "1h"}}])),
+        "shop-signal" => respond(StatusCode::OK, call["steps"][STEP_A].clone()),
+        "shop-waits" if !done(STEP_A) => ops(json!([{"op": "WaitForEvent", "id": STEP_A,
+            "name": "shop/never", "opts": {"event": "shop/never", "timeout": "1h"}}])),
+        "shop-chain" if !done(STEP_A) => {
+            let run = &call["ctx"]["run_id"];
+            ops(
+                json!([{"op": "StepRun", "id": STEP_A, "name": "a", "displayName": "a", "data": run}]),
+            )
+        }
+        "shop-chain" if call["steps"][STEP_B].get("data").is_none() => {
+            let input = &call["steps"][STEP_B]["input"];
+            let data = json!({"input": input, "run": call["ctx"]["run_id"]});
+            ops(
+                json!([{"op": "StepRun", "id": STEP_B, "name": "b", "displayName": "b", "data": data}]),
+            )
+        }
+        "shop-chain" => {
+            let steps = &call["steps"];
+            respond(
+                StatusCode::OK,
+                json!([steps[STEP_A]["data"], steps[STEP_B]["data"]]),
+            )
         }
         "shop-holds" => {
             let go_on = Arc::new(Notify::new());

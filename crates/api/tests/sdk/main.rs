@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod events;
 mod harness;
 mod reads;
 mod register;
 mod runs;
+mod second;

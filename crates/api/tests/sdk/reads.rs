@@ -45,11 +45,9 @@ async fn unknown_ids_are_not_found() {
 async fn what_is_not_there_yet_says_so() {
     let server = server().await;
     for path in [
-        "/v1/signals",
         "/v1/checkpoint",
         "/v1/checkpoint/x/steps",
-        "/v1/runs/x/metadata",
-        "/invoke/shop-steps",
+        "/v1/realtime/token",
     ] {
         let reply = server.post(path, "{}").await;
         assert_eq!(
@@ -59,12 +57,14 @@ async fn what_is_not_there_yet_says_so() {
         );
         assert_eq!(reply.json()["status"], 501);
     }
-    for path in ["/v1/runs/x/jobs", "/v1/checkpoint/x/output", "/v1/prom/x"] {
+    for path in ["/v1/checkpoint/x/output", "/v1/prom/x"] {
         assert_eq!(server.get(path).await.status, 501, "{path}");
     }
-    let second = server.get("/v2/account").await;
-    assert_eq!(second.status, 501);
-    assert_eq!(second.json()["errors"][0]["code"], "not_implemented");
+    for path in ["/v2/envs", "/v2/insights/x", "/v2/partner/accounts"] {
+        let second = server.get(path).await;
+        assert_eq!(second.status, 501, "{path}");
+        assert_eq!(second.json()["errors"][0]["code"], "not_implemented");
+    }
     assert_eq!(
         server.get("/v2/health").await.json()["data"],
         json!({"status": "ok"})

@@ -162,6 +162,8 @@ impl Server {
             }],
             url: url.clone(),
             retries: None,
+            cancel: Vec::new(),
+            timeouts: dunlin_engine::config::Timeouts::default(),
             unbuilt: Vec::new(),
             config: Payload::empty_object(),
         };

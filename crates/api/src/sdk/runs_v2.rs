@@ -1,0 +1,392 @@
+//! Runs, as the second version shows them: one, lists of them, and those of an event.
+
+use axum::extract::{Path, Query, State};
+use dunlin_node::runs_from;
+use dunlin_store::{Page, Reader, RunView, StoreResult};
+use dunlin_types::{Seq, Timestamp, limits, ulid_for};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::event_log;
+use super::functions;
+use super::output::{self, Names, PageInfo, Raw, output_of, run_of, status_v2};
+use super::params::{Params, bad};
+use super::runs::{Asked, unknown};
+use crate::error::{Refused, Reply};
+use crate::state::Api;
+
+/// Runs of one page of a list (SDK protocol).
+const LIMIT_DEFAULT: usize = 20;
+const LIMIT_MAX: usize = 100;
+/// Runs of one page of an event's (SDK protocol).
+const OF_EVENT_LIMIT_MAX: usize = 40;
+/// Rows read at a time.
+const ROWS_PER_READ: usize = 100;
+/// What starts functions that another one has deferred (SDK protocol, internal events).
+const DEFERRED_EVENT: &str = "inngest/deferred.schedule";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunOut {
+    id: String,
+    function: Value,
+    app: Value,
+    status: &'static str,
+    /// Why it was cancelled or never started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_run_id: Option<String>,
+    queued_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Raw>,
+}
+
+/// How runs are to be shown.
+struct Shown {
+    names: Names,
+    with_output: bool,
+    now: Timestamp,
+}
+
+impl Shown {
+    fn read(reader: &mut dyn Reader, with_output: bool, now: Timestamp) -> StoreResult<Self> {
+        Ok(Self {
+            names: Names::read(reader)?,
+            with_output,
+            now,
+        })
+    }
+
+    fn run(&self, reader: &mut dyn Reader, run: &RunView) -> StoreResult<RunOut> {
+        let names = &self.names;
+        let function = names.function(run.row.function);
+        let app = function.map_or("", |function| names.app_of(function));
+        let slug = function.map_or("", |function| function.slug.as_str());
+        let short = function.map_or("", |function| names.short_id(function));
+        let name = function.map_or("", |function| function.name.as_str());
+        let end = run.end.as_ref();
+        let started = started(run);
+        let original = run
+            .row
+            .original
+            .map(|original| output::run_id(reader, original));
+        let event = event_log::full(reader, run.row.event)?;
+        let trigger = event.map(|event| {
+            let mut trigger = json!({
+                "eventIds": [event.internal_id.to_string()],
+                "eventName": event.name,
+                "isBatch": false,
+            });
+            if let (Value::Object(fields), Some(cron)) = (&mut trigger, output::cron_of(&event)) {
+                fields.insert("cronSchedule".to_owned(), cron.into());
+            }
+            trigger
+        });
+        Ok(RunOut {
+            id: id_of(run),
+            function: json!({"id": short, "name": name, "slug": slug, "app": {"id": app}}),
+            app: json!({"id": app}),
+            status: state(run, self.now),
+            reason: output::reason_of(run),
+            original_run_id: original.transpose()?.flatten(),
+            queued_at: run.row.created.rfc3339(),
+            started_at: started.map(Timestamp::rfc3339),
+            ended_at: end.map(|end| end.ended.rfc3339()),
+            duration_ms: end.and_then(|end| Some(end.ended.since(started?).to_string())),
+            trigger,
+            output: if self.with_output {
+                output_of(run)
+            } else {
+                None
+            },
+        })
+    }
+}
+
+fn id_of(run: &RunView) -> String {
+    ulid_for(run.row.created, run.row.seq).to_string()
+}
+
+/// When its first call went out; of one that goes on the list does not know.
+fn started(run: &RunView) -> Option<Timestamp> {
+    let started = run.end.as_ref().map(|end| end.started);
+    started.filter(|at| at.ms() > 0)
+}
+
+/// One that is held back by its event's time is queued still.
+fn state(run: &RunView, now: Timestamp) -> &'static str {
+    if run.end.is_none() && run.row.due > now {
+        return "QUEUED";
+    }
+    status_v2(run)
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Reply {
+    let (with_output, now) = (asked.output(), api.node.now());
+    let run = api.node.read(move |reader| {
+        let Some(run) = run_of(reader, &id)? else {
+            return Ok(None);
+        };
+        let shown = Shown::read(reader, with_output, now)?;
+        shown.run(reader, &run).map(Some)
+    });
+    let run = run.await?.ok_or_else(unknown)?;
+    Ok(output::v2(run, now))
+}
+
+/// What an event started, oldest first.
+pub(super) async fn of_event(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Reply {
+    let limit = params.limit(LIMIT_DEFAULT, OF_EVENT_LIMIT_MAX)?;
+    let cursor = params.cursor()?;
+    let (with_output, now) = (params.is_true("includeOutput"), api.node.now());
+    let read = api.node.read(move |reader| {
+        let Some(event) = event_log::event_of(reader, &id)? else {
+            return Ok(None);
+        };
+        let shown = Shown::read(reader, with_output, now)?;
+        let page = Page {
+            after: cursor,
+            items: limit + 1,
+            ascending: true,
+        };
+        let mut runs = reader.runs_of_event(event, page)?;
+        let has_more = runs.len() > limit;
+        runs.truncate(limit);
+        let info = PageInfo {
+            cursor: runs.last().filter(|_| has_more).map(id_of),
+            has_more,
+            limit,
+        };
+        let runs = runs.iter().map(|run| shown.run(reader, run));
+        Ok(Some((runs.collect::<StoreResult<Vec<_>>>()?, info)))
+    });
+    let (runs, page) = read.await?.ok_or_else(event_log::unknown)?;
+    Ok(output::v2_page(runs, page, now))
+}
+
+/// Which instant of a run a window is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TimeField {
+    Queued,
+    Started,
+    Ended,
+}
+
+/// Which runs, and in which order.
+struct Filter {
+    statuses: Vec<String>,
+    app: Option<String>,
+    function: Option<String>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+    field: TimeField,
+    deferred: Option<bool>,
+    oldest_first: bool,
+    limit: usize,
+    cursor: Option<Seq>,
+}
+
+impl Filter {
+    fn of(params: &Params) -> Result<Self, Refused> {
+        let statuses = params.all("status").into_iter().map(|name| {
+            let name = name.to_ascii_uppercase();
+            let known = [
+                "QUEUED",
+                "RUNNING",
+                "COMPLETED",
+                "FAILED",
+                "CANCELLED",
+                "SKIPPED",
+            ];
+            let wrong = || bad(format!("status must be one of {}", known.join(", ")));
+            known
+                .contains(&name.as_str())
+                .then_some(name)
+                .ok_or_else(wrong)
+        });
+        let filter = Self {
+            statuses: statuses.collect::<Result<_, _>>()?,
+            app: params.get("appId").map(str::to_owned),
+            function: params.get("functionId").map(str::to_owned),
+            from: params.instant("from")?,
+            until: params.instant("until")?,
+            field: match params.get("timeField").map(plain).as_deref() {
+                None | Some("QUEUEDAT") => TimeField::Queued,
+                Some("STARTEDAT") => TimeField::Started,
+                Some("ENDEDAT") => TimeField::Ended,
+                Some(_) => return Err(bad("timeField must be QUEUED_AT, STARTED_AT or ENDED_AT")),
+            },
+            deferred: params.get("isDeferred").map(|text| text == "true"),
+            oldest_first: match params.get("order").map(plain).as_deref() {
+                None | Some("DESC") => false,
+                Some("ASC") => true,
+                Some(_) => return Err(bad("order must be ASC or DESC")),
+            },
+            limit: params.limit(LIMIT_DEFAULT, LIMIT_MAX)?,
+            cursor: params.cursor()?,
+        };
+        if filter.function.is_some() && filter.app.is_none() {
+            return Err(bad("functionId needs appId").word("missing_field"));
+        }
+        Ok(filter)
+    }
+
+    fn keeps(&self, reader: &mut dyn Reader, run: &RunView, shown: &Shown) -> StoreResult<bool> {
+        let function = shown.names.function(run.row.function);
+        let app = function.map(|function| shown.names.app_of(function));
+        let is_of_app = self.app.is_none() || self.app.as_deref() == app;
+        let is_of_function = match (&self.app, &self.function) {
+            (Some(app), Some(id)) => {
+                let meant = shown.names.find_in(app, id).map(|function| function.number);
+                meant == Some(run.row.function)
+            }
+            _ => true,
+        };
+        let state = state(run, shown.now);
+        let has_status = self.statuses.is_empty() || self.statuses.iter().any(|one| one == state);
+        if !(is_of_app && is_of_function && has_status && self.is_in_time(run)) {
+            return Ok(false);
+        }
+        let Some(deferred) = self.deferred else {
+            return Ok(true);
+        };
+        let event = event_log::full(reader, run.row.event)?;
+        Ok(deferred == event.is_some_and(|event| event.name == DEFERRED_EVENT))
+    }
+
+    fn is_in_time(&self, run: &RunView) -> bool {
+        if self.from.is_none() && self.until.is_none() {
+            return true;
+        }
+        let at = match self.field {
+            TimeField::Queued => Some(run.row.created),
+            TimeField::Started => started(run),
+            TimeField::Ended => run.end.as_ref().map(|end| end.ended),
+        };
+        at.is_some_and(|at| {
+            self.from.is_none_or(|from| at >= from) && self.until.is_none_or(|until| at < until)
+        })
+    }
+
+    /// Whether no run behind this one can be in the window: runs are in the order of their making.
+    fn is_beyond(&self, run: &RunView) -> bool {
+        let created = run.row.created;
+        if self.oldest_first {
+            // Nothing starts or ends before it is made.
+            self.until.is_some_and(|until| created >= until)
+        } else {
+            let queued = self.field == TimeField::Queued;
+            queued && self.from.is_some_and(|from| created < from)
+        }
+    }
+
+    /// Where to begin.
+    fn begin(&self, reader: &mut dyn Reader) -> StoreResult<Option<Seq>> {
+        if self.cursor.is_some() || self.field != TimeField::Queued {
+            return Ok(self.cursor);
+        }
+        match (self.oldest_first, self.from, self.until) {
+            (true, Some(from), _) => runs_from(reader, from).map(Some),
+            (false, _, Some(until)) => {
+                let place = runs_from(reader, until)?;
+                Ok(Some(Seq(place.0.saturating_add(1))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn read(&self, reader: &mut dyn Reader, shown: &Shown) -> StoreResult<(Vec<RunOut>, PageInfo)> {
+        let mut found: Vec<RunView> = Vec::new();
+        let mut after = self.begin(reader)?;
+        let (mut rows_read, mut goes_on) = (0, None);
+        'rows: while rows_read < limits::LIST_ROWS_READ_MAX {
+            let page = Page {
+                after,
+                items: ROWS_PER_READ,
+                ascending: self.oldest_first,
+            };
+            let rows = reader.runs(page)?;
+            let is_last = rows.len() < ROWS_PER_READ;
+            rows_read += rows.len();
+            for run in rows {
+                if self.is_beyond(&run) {
+                    goes_on = None;
+                    break 'rows;
+                }
+                after = Some(run.row.seq);
+                let id = id_of(&run);
+                if self.keeps(reader, &run, shown)? {
+                    if found.len() == self.limit {
+                        goes_on = found.last().map(id_of);
+                        break 'rows;
+                    }
+                    found.push(run);
+                }
+                // Where the bound of reading ends the page, it goes on behind the last row read.
+                goes_on = Some(id);
+            }
+            if is_last {
+                goes_on = None;
+                break;
+            }
+        }
+        let info = PageInfo {
+            has_more: goes_on.is_some(),
+            cursor: goes_on,
+            limit: self.limit,
+        };
+        let runs = found.iter().map(|run| shown.run(reader, run));
+        Ok((runs.collect::<StoreResult<_>>()?, info))
+    }
+}
+
+/// The letters of a word, so that `QUEUED_AT` and `queuedAt` are the same.
+fn plain(word: &str) -> String {
+    word.replace('_', "").to_ascii_uppercase()
+}
+
+/// Runs of all functions, newest first unless it is asked otherwise.
+pub(super) async fn list(State(api): State<Api>, params: Params) -> Reply {
+    let filter = Filter::of(&params)?;
+    listed(&api, filter, params.is_true("includeOutput")).await
+}
+
+pub(super) async fn of_function(
+    State(api): State<Api>,
+    Path((app, id)): Path<(String, String)>,
+    params: Params,
+) -> Reply {
+    let names = api.node.read(|reader| Names::read(reader)).await?;
+    names.find_in(&app, &id).ok_or_else(functions::unknown)?;
+    let mut filter = Filter::of(&params)?;
+    filter.app = Some(app);
+    filter.function = Some(id);
+    listed(&api, filter, params.is_true("includeOutput")).await
+}
+
+async fn listed(api: &Api, filter: Filter, with_output: bool) -> Reply {
+    let now = api.node.now();
+    let read = api.node.read(move |reader| {
+        let shown = Shown::read(reader, with_output, now)?;
+        filter.read(reader, &shown)
+    });
+    let (runs, page) = read.await?;
+    Ok(output::v2_page(runs, page, now))
+}
