@@ -304,11 +304,7 @@ impl Engine {
             } => self.cancel(&mut work, token, run, created),
             other => self.handle_outer(&mut work, other),
         }
-        // What goes out may end a run, and what ends tells others.
-        self.pass_on(&mut work);
-        self.dispatch_ready(&mut work);
-        self.pass_on(&mut work);
-        self.dispatch_ready(&mut work);
+        self.go_on(&mut work);
         if let Some(run) = run {
             let now = work.now();
             self.rest(run, commit, now);

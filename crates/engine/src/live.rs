@@ -228,19 +228,20 @@ impl Items {
         }
     }
 
-    /// Reads what [`Items::encode`] wrote; none if it is not that.
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        if !bytes.len().is_multiple_of(20) {
+    /// Reads items of so many bytes each; none if they are not that.
+    fn decode(bytes: &[u8], size: usize) -> Option<Self> {
+        if !bytes.len().is_multiple_of(size) {
             return None;
         }
         let mut items = Self::default();
-        for item in bytes.chunks_exact(20) {
+        for item in bytes.chunks_exact(size) {
             let key = u64::from_be_bytes(item[..8].try_into().ok()?);
             let due = i64::from_be_bytes(item[8..16].try_into().ok()?);
             let kind = ItemKind::from_number(item[17])?;
             let mut read = Item::new(Seq(key), kind, Timestamp::from_ms(due));
             (read.attempt, read.redispatches) = (item[16], item[18]);
-            (read.grouped, read.races) = (item[19] & 1 != 0, item[19] & 2 != 0);
+            let marks = item.get(19).copied().unwrap_or_default();
+            (read.grouped, read.races) = (marks & 1 != 0, marks & 2 != 0);
             items.push(read);
         }
         Some(items)
@@ -293,16 +294,21 @@ impl Live {
     #[must_use]
     pub fn from_image(image: &Image) -> Option<Self> {
         let (version, rest) = image.items.split_first()?;
-        let (flags, items) = rest.split_first_chunk::<2>()?;
-        if *version != IMAGE_VERSION {
-            return None;
-        }
+        // The first version had no settings and no marks: the app tells its version anew.
+        let (flags, items) = match *version {
+            1 => (0, Items::decode(rest, 19)?),
+            IMAGE_VERSION => {
+                let (flags, items) = rest.split_first_chunk::<2>()?;
+                (u16::from_be_bytes(*flags), Items::decode(items, 20)?)
+            }
+            _ => return None,
+        };
         Some(Self {
             last: image.last,
             imaged: image.last,
-            items: Items::decode(items)?,
+            items,
             function: image.function,
-            flags: StepFlags(u16::from_be_bytes(*flags)),
+            flags: StepFlags(flags),
         })
     }
 
@@ -386,10 +392,10 @@ mod tests {
         }
         let mut bytes = Vec::new();
         items.encode(&mut bytes);
-        assert_eq!(Items::decode(&bytes), Some(items.clone()));
+        assert_eq!(Items::decode(&bytes, 20), Some(items.clone()));
         items.remove(Seq(1));
         items.remove(Seq(3));
         assert_eq!(items.iter().map(|i| i.key).collect::<Vec<_>>(), [Seq(2)]);
-        assert_eq!(Items::decode(&[9; 19]), None);
+        assert_eq!(Items::decode(&[9; 19], 20), None);
     }
 }

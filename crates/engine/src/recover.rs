@@ -114,7 +114,7 @@ impl Engine {
             known: Default::default(),
             out: Default::default(),
         };
-        self.dispatch_ready(&mut work);
+        self.go_on(&mut work);
         work.out
     }
 }

@@ -1,6 +1,6 @@
 //! Waits for events and for signals.
 
-use dunlin_types::limits::WAIT_MS_MAX;
+use dunlin_types::limits::{WAIT_MS_MAX, WAIT_READS_BYTES_MAX};
 use dunlin_types::{Code, Payload, Timestamp};
 
 use super::step::{blank, raced};
@@ -32,6 +32,14 @@ impl Engine {
         }
         let trigger = self.ledgers.get(by.run).and_then(|l| l.events.first());
         let payload = match event_wait(event, condition, trigger.map(AsRef::as_ref)) {
+            Ok(payload) if payload.len() > WAIT_READS_BYTES_MAX => {
+                let why = format!(
+                    "the expression of the wait \"{}\" reads more than {WAIT_READS_BYTES_MAX} bytes of \
+                     the run's event; compare single fields",
+                    op.name
+                );
+                return Err((Code::WaitExpressionBad, why));
+            }
             Ok(payload) => payload,
             // It can only run out, so it need not be found by any event.
             Err(Refused::Never) => never(event, condition),

@@ -98,12 +98,19 @@ impl Engine {
         }
     }
 
-    /// Hands what was told to whoever waits for it or is triggered by it. Not from within, because a
-    /// run that this cancels tells of its own end.
-    pub(crate) fn pass_on(&mut self, work: &mut Work<'_, '_>) {
-        while let Some(event) = self.later.pop_front() {
-            self.take_event(work, &event);
-            self.start_triggered(work, &event, event.ts, false);
+    /// Sends out what is ready, and hands what was told to whoever waits for it or is triggered by
+    /// it, until nothing of either is left. What goes out may end a run (by a limit), and what ends
+    /// tells others; each run ends once, so this ends too.
+    pub(crate) fn go_on(&mut self, work: &mut Work<'_, '_>) {
+        loop {
+            while let Some(event) = self.later.pop_front() {
+                self.take_event(work, &event);
+                self.start_triggered(work, &event, event.ts, false);
+            }
+            self.dispatch_ready(work);
+            if self.later.is_empty() {
+                return;
+            }
         }
     }
 }
