@@ -287,7 +287,12 @@ static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Route>>> = LazyLock:
     by_path
 });
 
-/// The rows of that path, one for each method; empty if there are none.
+/// The rows of that path, one for each method; empty if there are none. The second version of the
+/// SDK-facing API is served below `/api` too, by the same rows.
 pub(crate) fn rows(path: &str) -> &'static [&'static Route] {
+    let path = match path.strip_prefix("/api") {
+        Some(rest) if rest.starts_with("/v2/") => rest,
+        _ => path,
+    };
     BY_PATH.get(path).map_or(&[], Vec::as_slice)
 }

@@ -266,8 +266,8 @@ pub const EXPLAINED_RUNS_MAX: usize = 5_000;
 pub const BULK_JOBS_AT_ONCE_MAX: usize = 4;
 /// Jobs over many runs that are remembered; the oldest that has ended is forgotten first.
 pub const BULK_JOBS_KEPT_MAX: usize = 100;
-/// Runs that a job over many runs reads at once.
-pub const BULK_RUNS_PER_READ_MAX: usize = 100;
+/// Runs that a job over many runs reads at once; they come with their outputs.
+pub const BULK_RUNS_PER_READ_MAX: usize = 50;
 /// Runs that one job has the engine decide about at a time; they share commits.
 pub const BULK_ACTIONS_AT_ONCE_MAX: usize = 32;
 /// Runs that a replay makes in a second when no number is given.

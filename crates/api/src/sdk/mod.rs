@@ -50,7 +50,7 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(calls())
         .merge(first())
         .merge(second())
-        .merge(second_of_apps())
+        .nest("/api", second())
         .merge(operators())
 }
 
@@ -102,6 +102,7 @@ fn second() -> Router<Api> {
         .route("/v2/runs/{id}/rerun", post(rerun::rerun))
         .route("/v2/runs/{id}/cancel", post(cancel::cancel_v2))
         .route("/v2/{*rest}", any(unbuilt::unbuilt))
+        .merge(second_of_apps())
 }
 
 fn second_of_apps() -> Router<Api> {

@@ -1,9 +1,10 @@
 //! Runs, as the second version shows them: one, lists of them, and those of an event.
 
 use axum::extract::{Path, Query, State};
+use dunlin_engine::RunStatus;
 use dunlin_node::runs_from;
 use dunlin_store::{Page, Reader, RunView, StoreResult};
-use dunlin_types::{Seq, Timestamp, limits, ulid_for};
+use dunlin_types::{Payload, Seq, Timestamp, limits, ulid_for};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ const LIMIT_MAX: usize = 100;
 /// Runs of one page of an event's (SDK protocol).
 const OF_EVENT_LIMIT_MAX: usize = 40;
 /// Rows read at a time.
-const ROWS_PER_READ: usize = 100;
+const ROWS_PER_READ: usize = 50;
 /// What starts functions that another one has deferred (SDK protocol, internal events).
 const DEFERRED_EVENT: &str = "inngest/deferred.schedule";
 
@@ -248,17 +249,23 @@ impl Filter {
         Ok(filter)
     }
 
-    fn keeps(&self, reader: &mut dyn Reader, run: &RunView, shown: &Shown) -> StoreResult<bool> {
+    /// The number of the function that is asked for, if it is known.
+    fn number(&self, names: &Names) -> Option<u32> {
+        let (app, id) = (self.app.as_deref()?, self.function.as_deref()?);
+        names.find_in(app, id).map(|function| function.number)
+    }
+
+    fn keeps(
+        &self,
+        reader: &mut dyn Reader,
+        run: &RunView,
+        shown: &Shown,
+        number: Option<u32>,
+    ) -> StoreResult<bool> {
         let function = shown.names.function(run.row.function);
         let app = function.map(|function| shown.names.app_of(function));
         let is_of_app = self.app.is_none() || self.app.as_deref() == app;
-        let is_of_function = match (&self.app, &self.function) {
-            (Some(app), Some(id)) => {
-                let meant = shown.names.find_in(app, id).map(|function| function.number);
-                meant == Some(run.row.function)
-            }
-            _ => true,
-        };
+        let is_of_function = self.function.is_none() || number == Some(run.row.function);
         let state = state(run, shown.now);
         let has_status = self.statuses.is_empty() || self.statuses.iter().any(|one| one == state);
         if !(is_of_app && is_of_function && has_status && self.is_in_time(run)) {
@@ -313,10 +320,10 @@ impl Filter {
     }
 
     fn read(&self, reader: &mut dyn Reader, shown: &Shown) -> StoreResult<(Vec<RunOut>, PageInfo)> {
-        let mut found: Vec<RunView> = Vec::new();
+        let number = self.number(&shown.names);
+        let mut found = Found::default();
         let mut after = self.begin(reader)?;
-        let (mut rows_read, mut goes_on) = (0, None);
-        'rows: while rows_read < limits::LIST_ROWS_READ_MAX {
+        'rows: while found.rows_read < limits::LIST_ROWS_READ_MAX {
             let page = Page {
                 after,
                 items: ROWS_PER_READ,
@@ -324,36 +331,63 @@ impl Filter {
             };
             let rows = reader.runs(page)?;
             let is_last = rows.len() < ROWS_PER_READ;
-            rows_read += rows.len();
+            found.rows_read += rows.len();
             for run in rows {
                 if self.is_beyond(&run) {
-                    goes_on = None;
+                    found.goes_on = None;
                     break 'rows;
                 }
                 after = Some(run.row.seq);
-                let id = id_of(&run);
-                if self.keeps(reader, &run, shown)? {
-                    if found.len() == self.limit {
-                        goes_on = found.last().map(id_of);
-                        break 'rows;
-                    }
-                    found.push(run);
+                let keeps = self.keeps(reader, &run, shown, number)?;
+                if keeps && found.is_full(self.limit) {
+                    found.goes_on = found.runs.last().map(id_of);
+                    break 'rows;
                 }
                 // Where the bound of reading ends the page, it goes on behind the last row read.
-                goes_on = Some(id);
+                found.goes_on = Some(id_of(&run));
+                if keeps {
+                    found.take(run, shown.with_output);
+                }
             }
             if is_last {
-                goes_on = None;
+                found.goes_on = None;
                 break;
             }
         }
         let info = PageInfo {
-            has_more: goes_on.is_some(),
-            cursor: goes_on,
+            has_more: found.goes_on.is_some(),
+            cursor: found.goes_on,
             limit: self.limit,
         };
-        let runs = found.iter().map(|run| shown.run(reader, run));
+        let runs = found.runs.iter().map(|run| shown.run(reader, run));
         Ok((runs.collect::<StoreResult<_>>()?, info))
+    }
+}
+
+/// A page as it fills.
+#[derive(Default)]
+struct Found {
+    runs: Vec<RunView>,
+    rows_read: usize,
+    bodies_bytes: usize,
+    /// Behind which run the next page begins, if there may be one.
+    goes_on: Option<String>,
+}
+
+impl Found {
+    fn is_full(&self, limit: usize) -> bool {
+        self.runs.len() == limit || self.bodies_bytes >= limits::LIST_BODIES_BYTES_MAX
+    }
+
+    fn take(&mut self, mut run: RunView, with_output: bool) {
+        if let Some(end) = &mut run.end {
+            let has_own = matches!(end.status, RunStatus::Completed | RunStatus::Failed);
+            if has_own && !with_output {
+                end.output = Payload::from_json(Vec::new());
+            }
+            self.bodies_bytes += end.output.len();
+        }
+        self.runs.push(run);
     }
 }
 

@@ -106,14 +106,22 @@ impl Server {
 
     /// Asks until what is answered is as it should be. Jobs go on beside the requests for them.
     pub(crate) async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..1000 {
-            let answer = self.get(path).await.json();
-            if is_so(&answer) {
-                return answer;
+        let asking = async {
+            loop {
+                let answer = self.get(path).await.json();
+                if is_so(&answer) {
+                    return answer;
+                }
+                // Hands over to the node's threads, and to the jobs.
+                self.node.read(|reader| reader.apps()).await.unwrap();
+                tokio::task::yield_now().await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        let time = std::time::Duration::from_secs(10);
+        match tokio::time::timeout(time, asking).await {
+            Ok(answer) => answer,
+            Err(_) => panic!("{path} stays as it is: {}", self.get(path).await.text),
         }
-        panic!("{path} stays as it is: {}", self.get(path).await.text);
     }
 
     /// The only run that the event started.

@@ -190,6 +190,24 @@ async fn a_sync_tells_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn the_second_version_is_served_below_api_too() {
+    let (server, _app) = with_app().await;
+    let event = server.send("shop/steps").await;
+    let runs = server
+        .get(&format!("/api/v2/events/{event}/runs"))
+        .await
+        .json();
+    let id = runs["data"][0]["id"].as_str().unwrap();
+    let path = format!("/api/v2/runs/{id}/cancel");
+    assert_eq!(server.post(&path, "").await.status, 409);
+    let unbuilt = server.get("/api/v2/envs").await;
+    assert_eq!(unbuilt.json()["errors"][0]["code"], "not_implemented");
+    let start = server_with(|options| options.kind = dunlin_node::ServerKind::Cloud).await;
+    assert_eq!(start.get("/api/v2/runs").await.status, 401);
+    assert_eq!(start.get("/v2/runs").await.status, 401);
+}
+
+#[tokio::test]
 async fn keys_are_told_by_their_beginnings() {
     let secret = "0123456789abcdef0123456789abcdef";
     let server = server_with(|options| {
