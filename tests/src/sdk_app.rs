@@ -40,6 +40,12 @@ impl Sdk {
         checkpointing: Some("off"),
     };
 
+    /// PyPI `inngest`, over FastAPI.
+    pub const PYTHON: Self = Self {
+        folder: "python",
+        checkpointing: None,
+    };
+
     /// Whether it reports steps while a call goes on, so that one call does for many steps.
     #[must_use]
     pub fn checkpoints(self) -> bool {
@@ -47,8 +53,23 @@ impl Sdk {
             .map_or(self.folder == "v4", |set| set == "on")
     }
 
-    fn path(self) -> PathBuf {
-        files::workspace().join("tests/sdk").join(self.folder)
+    /// What starts the app, with the packages that it needs in place.
+    async fn command(self) -> Command {
+        let folder = files::workspace().join("tests/sdk").join(self.folder);
+        if self == Self::PYTHON {
+            let mut command = Command::new(python());
+            command.arg("app.py").current_dir(folder);
+            return command;
+        }
+        tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || install(&folder)
+        })
+        .await
+        .expect("the packages can be installed");
+        let mut command = Command::new("node");
+        command.arg("../app.mjs").current_dir(folder);
+        command
     }
 }
 
@@ -142,15 +163,7 @@ impl SdkApp {
     /// # Panics
     /// When it does not become ready.
     pub async fn run(&mut self) {
-        let folder = self.sdk.path();
-        tokio::task::spawn_blocking({
-            let folder = folder.clone();
-            move || install(&folder)
-        })
-        .await
-        .expect("the packages can be installed");
-        let mut command = Command::new("node");
-        command.arg("../app.mjs").current_dir(folder);
+        let mut command = self.sdk.command().await;
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INNGEST_")) {
             command.env_remove(name);
         }
@@ -247,6 +260,19 @@ fn install(folder: &Path) {
         "npm ci: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The Python that has the packages of `tests/sdk/python`: the one that `DUNLIN_SDK_PYTHON` names,
+/// else the one that the last full test left.
+fn python() -> PathBuf {
+    let named = std::env::var_os("DUNLIN_SDK_PYTHON").map(PathBuf::from);
+    let python = named.unwrap_or_else(|| files::workspace().join("target/sdk-python/bin/python"));
+    assert!(
+        python.exists(),
+        "{} is not there: `cargo run -p xtask -- test` makes it",
+        python.display()
+    );
+    python
 }
 
 fn is_installed(folder: &Path) -> bool {

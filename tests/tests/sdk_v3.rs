@@ -3,10 +3,11 @@
 #[macro_use]
 mod sdk_scenarios;
 
-all_scenarios!(dunlin_tests::Sdk::V3);
+javascript_scenarios!(dunlin_tests::Sdk::V3);
 
 mod checkpointing {
     use crate::sdk_scenarios;
 
     step_scenarios!(dunlin_tests::Sdk::V3_CHECKPOINTING);
+    racing_scenarios!(dunlin_tests::Sdk::V3_CHECKPOINTING);
 }

@@ -8,7 +8,7 @@ use sdk_scenarios::World;
 use sdk_scenarios::triggers::ticked;
 use serde_json::json;
 
-all_scenarios!(Sdk::V4);
+javascript_scenarios!(Sdk::V4);
 
 #[tokio::test]
 async fn jitter_delays_a_tick() {
@@ -41,4 +41,5 @@ mod calls_only {
     use crate::sdk_scenarios;
 
     step_scenarios!(dunlin_tests::Sdk::V4_CALLS_ONLY);
+    racing_scenarios!(dunlin_tests::Sdk::V4_CALLS_ONLY);
 }

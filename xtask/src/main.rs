@@ -2,7 +2,7 @@
 //! tree against its own rules, `docs` writes the generated pages, `test` runs every test.
 //!
 //! It must never be linked into the product, and no chore may need more than cargo and, for the
-//! SDK tests, npm.
+//! SDK tests, npm and Python.
 
 mod bench;
 mod docs;

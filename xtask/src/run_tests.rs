@@ -2,7 +2,8 @@
 //!
 //! The black-box tests drive the real binary, so it is built first and its path handed over in
 //! `DUNLIN_BIN`; a second one that has crash points goes over in `DUNLIN_FAILPOINTS_BIN`. The SDK
-//! apps under `tests/sdk/` get exactly the packages of their lock files.
+//! apps under `tests/sdk/` get exactly the packages of their lock files; the Python of the app in that
+//! language goes over in `DUNLIN_SDK_PYTHON`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,9 @@ use crate::tree::metadata;
 
 /// The official SDKs that the black-box tests run against.
 const SDK_APPS: [&str; 2] = ["tests/sdk/v3", "tests/sdk/v4"];
+
+/// The app with the SDK for Python.
+const PYTHON_APP: &str = "tests/sdk/python";
 
 /// Builds the binary.
 const BUILD: [&str; 4] = ["build", "--package", "dunlin", "--locked"];
@@ -31,11 +35,13 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             run_command(&mut npm)?;
         }
     }
+    let python = python_with_packages(root)?;
     let mut tests = cargo(root);
     tests
         .args(["test", "--workspace", "--locked"])
         .env("DUNLIN_BIN", binary(root, "dunlin")?)
-        .env("DUNLIN_FAILPOINTS_BIN", failpoints);
+        .env("DUNLIN_FAILPOINTS_BIN", failpoints)
+        .env("DUNLIN_SDK_PYTHON", python);
     run_command(&mut tests)
 }
 
@@ -49,6 +55,32 @@ fn build_with_failpoints(root: &Path) -> anyhow::Result<PathBuf> {
     std::fs::copy(binary(root, "dunlin")?, &fresh).context("cannot copy the binary")?;
     std::fs::rename(&fresh, &kept).context("cannot keep the copy of the binary")?;
     Ok(kept)
+}
+
+/// The Python of an environment that has what the app in that language needs. The list of packages
+/// is kept in the environment, so that another list makes another environment.
+fn python_with_packages(root: &Path) -> anyhow::Result<PathBuf> {
+    let wanted = root.join(PYTHON_APP).join("requirements.txt");
+    let folder = metadata::read(root)?.target_directory.join("sdk-python");
+    let (python, installed) = (folder.join("bin/python"), folder.join("requirements.txt"));
+    let list = std::fs::read(&wanted).context("cannot read the list of Python packages")?;
+    if std::fs::read(&installed).is_ok_and(|kept| kept == list) {
+        return Ok(python);
+    }
+    let mut environment = Command::new("python3");
+    environment.args(["-m", "venv", "--clear"]).arg(&folder);
+    run_command(&mut environment)?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    run_command(pip.arg("--requirement").arg(&wanted))?;
+    std::fs::write(&installed, list).context("cannot note the Python packages")?;
+    Ok(python)
 }
 
 fn cargo(root: &Path) -> Command {

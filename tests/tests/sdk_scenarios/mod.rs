@@ -27,7 +27,7 @@ macro_rules! scenarios {
     };
 }
 
-/// Those that differ with how steps are reported.
+/// Those that every SDK runs, however it reports steps.
 macro_rules! step_scenarios {
     ($sdk:expr) => {
         scenarios! { $sdk;
@@ -38,8 +38,6 @@ macro_rules! step_scenarios {
             failures::functions_that_fail_say_why,
             waits::a_wait_takes_the_event_that_matches,
             waits::parallel_waits_end_one_by_one,
-            waits::a_wait_races_a_sleep,
-            waits::a_plain_race_keeps_who_was_first,
             invokes::an_invoked_function_gives_its_result,
             endings::an_event_cancels_a_run_during_a_call,
             streaming::streamed_answers_are_read,
@@ -47,11 +45,11 @@ macro_rules! step_scenarios {
     };
 }
 
-macro_rules! all_scenarios {
+/// Those that every SDK runs once.
+macro_rules! common_scenarios {
     ($sdk:expr) => {
         step_scenarios!($sdk);
         scenarios! { $sdk;
-            steps::three_hundred_steps_run_once_each,
             time::a_retry_waits_as_long_as_the_app_asks,
             time::a_cancelled_run_does_not_wake,
             failures::the_failure_handler_is_told,
@@ -61,31 +59,53 @@ macro_rules! all_scenarios {
             invokes::an_invocation_that_fails_can_be_caught,
             invokes::an_invocation_waits_as_long_as_it_may,
             invokes::another_app_can_be_invoked,
-            signals::a_signal_wakes_the_run_that_waits_for_it,
-            signals::a_signal_has_one_waiter,
-            requests::a_fetch_gives_what_was_answered,
             requests::a_model_is_asked_and_its_key_kept_secret,
             requests::a_model_that_refuses_is_an_error_after_retries,
-            requests::a_wrapped_model_is_a_step,
             endings::events_cancel_runs_that_sleep_wait_or_invoke,
             endings::a_cancelling_event_comes_too_late,
             endings::a_run_that_takes_too_long_is_cancelled,
             triggers::each_trigger_of_a_function_starts_it,
             triggers::an_event_of_the_future_starts_its_run_then,
             triggers::time_tables_start_runs_over_restarts,
-            triggers::missed_ticks_start_one_run,
             triggers::a_function_that_is_gone_ticks_no_more,
             triggers::an_app_that_moved_gets_its_runs,
             restarts::waits_and_invocations_survive_a_kill,
-            restarts::signals_survive_a_kill,
             events::events_that_a_step_sends_start_functions,
             events::an_event_id_starts_one_run,
             events::a_trigger_expression_decides,
             apps::an_app_that_was_down_gets_its_call,
-            apps::broken_apps_fail_with_a_code_and_hold_up_nobody,
             apps::apps_and_runs_survive_a_kill_without_a_new_sync,
-            apps::a_rule_that_is_not_built_is_named_at_the_sync,
             production::only_signed_requests_are_taken,
+        }
+    };
+}
+
+/// Those that both SDKs for JavaScript run once, with what only they have.
+macro_rules! javascript_scenarios {
+    ($sdk:expr) => {
+        common_scenarios!($sdk);
+        racing_scenarios!($sdk);
+        scenarios! { $sdk;
+            steps::three_hundred_steps_run_once_each,
+            steps::a_step_that_is_not_to_be_retried_can_be_caught,
+            signals::a_signal_wakes_the_run_that_waits_for_it,
+            signals::a_signal_has_one_waiter,
+            requests::a_fetch_gives_what_was_answered,
+            requests::a_wrapped_model_is_a_step,
+            triggers::missed_ticks_start_one_run,
+            restarts::signals_survive_a_kill,
+            apps::broken_apps_fail_with_a_code_and_hold_up_nobody,
+            apps::a_rule_that_is_not_built_is_named_at_the_sync,
+        }
+    };
+}
+
+/// Races, which differ with how steps are reported.
+macro_rules! racing_scenarios {
+    ($sdk:expr) => {
+        scenarios! { $sdk;
+            waits::a_wait_races_a_sleep,
+            waits::a_plain_race_keeps_who_was_first,
         }
     };
 }

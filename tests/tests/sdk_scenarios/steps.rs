@@ -65,18 +65,19 @@ fn results() -> Vec<(&'static str, Value, Value, Value)> {
             json!({ "body": 3 }),
         ),
         (
-            "step-non-retriable",
-            json!({}),
-            json!({ "caught": "not this one" }),
-            json!({ "risky": 1 }),
-        ),
-        (
             "takes-input",
             json!({ "a": 1, "b": 2 }),
             json!(6),
             json!({ "add": 1 }),
         ),
     ]
+}
+
+pub(crate) async fn a_step_that_is_not_to_be_retried_can_be_caught(sdk: Sdk) {
+    let world = World::hasty(sdk).await;
+    let run = world.run("step-non-retriable", json!({})).await;
+    assert_eq!(run["output"], json!({ "caught": "not this one" }), "{run}");
+    assert_eq!(world.app.counts().await.step(id_of(&run), "risky"), 1);
 }
 
 pub(crate) async fn three_hundred_steps_run_once_each(sdk: Sdk) {
