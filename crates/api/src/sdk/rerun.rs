@@ -144,3 +144,95 @@ fn find(rows: &[StepRow], text: &str) -> Result<(StepId, String), Refused> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dunlin_engine::step::{StepKind, StepMark};
+    use dunlin_types::Timestamp;
+
+    use super::*;
+
+    /// A row: its place, its kind, the item it came from, and the step where it is named.
+    fn row(seq: u64, kind: StepKind, item: u64, step: Option<&str>) -> StepRow {
+        StepRow {
+            mark: StepMark {
+                seq: Seq(seq),
+                run: Seq(1),
+                kind,
+                flags: StepFlags(StepFlags::VERSION_KNOWN | StepFlags::VERSION_2),
+                item: Seq(item),
+                attempt: 0,
+                due: Timestamp::ZERO,
+            },
+            prev: Seq(seq - 1),
+            id: step.map(StepId::new),
+            name: step.unwrap_or_default().to_owned(),
+            queued: Timestamp::ZERO,
+            started: Timestamp::ZERO,
+            ended: Timestamp::ZERO,
+            payload: Payload::null(),
+            source: None,
+        }
+    }
+
+    /// Two steps side by side, of which `slow` ends last, then a sleep and a step that fails.
+    fn rows() -> Vec<StepRow> {
+        vec![
+            row(2, StepKind::Planned, 1, Some("slow")),
+            row(3, StepKind::Planned, 1, Some("quick")),
+            row(4, StepKind::Ran, 3, None),
+            row(5, StepKind::Ran, 2, Some("slow")),
+            row(6, StepKind::Slept, 1, Some("nap")),
+            row(7, StepKind::Woke, 6, None),
+            row(8, StepKind::Retried, 1, Some("last")),
+            row(9, StepKind::Failed, 1, Some("last")),
+            row(10, StepKind::Ran, 1, Some("after")),
+        ]
+    }
+
+    fn kept(step: &str) -> Result<Vec<String>, Refused> {
+        let mut rerun = Rerun {
+            original: Seq(1),
+            function: 0,
+            events: Vec::new(),
+            version: None,
+            results: Vec::new(),
+            from: None,
+        };
+        let from = FromStep {
+            step: step.to_owned(),
+            input: None,
+        };
+        begin_at(&mut rerun, &rows(), from)?;
+        assert_eq!(rerun.version, Some(2));
+        Ok(rerun.results.into_iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn what_ended_before_the_step_is_kept_whoever_named_it() {
+        assert_eq!(kept("quick").unwrap(), [""; 0]);
+        assert_eq!(kept("slow").unwrap(), ["quick"]);
+        assert_eq!(kept("nap").unwrap(), ["quick", "slow"]);
+        assert_eq!(kept("last").unwrap(), ["quick", "slow", "nap"]);
+        assert_eq!(kept("after").unwrap(), ["quick", "slow", "nap", "last"]);
+    }
+
+    #[test]
+    fn a_step_that_never_ended_may_be_the_first() {
+        let rows = vec![row(2, StepKind::Retried, 1, Some("a"))];
+        assert_eq!(find(&rows, "a").unwrap().0, StepId::new("a"));
+        assert!(find(&rows, "b").is_err());
+    }
+
+    #[test]
+    fn two_steps_of_one_name_must_be_told_apart() {
+        let mut rows = vec![
+            row(2, StepKind::Ran, 1, Some("a")),
+            row(3, StepKind::Ran, 1, Some("b")),
+        ];
+        rows[1].name = "a".to_owned();
+        rows[0].id = Some(StepId::new("x"));
+        assert!(find(&rows, "a").is_err());
+        assert_eq!(find(&rows, "b").unwrap().0, StepId::new("b"));
+    }
+}

@@ -1,5 +1,7 @@
 //! Apps and servers come into step, in both modes, both ways, and over changes of everything.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod app;
 
 use std::path::PathBuf;
