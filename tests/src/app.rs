@@ -31,6 +31,12 @@ enum Stage {
     Group(&'static [&'static str]),
     /// A sleep of that name and length.
     Sleep(&'static str, &'static str),
+    /// A wait for an event, and beside it a step that sends the event.
+    Nudged(&'static str, &'static str),
+    /// Another function's run.
+    Invoke(&'static str, Function),
+    /// A request that the server makes, of this app.
+    Fetch(&'static str),
 }
 
 /// A function of the app.
@@ -46,19 +52,44 @@ pub enum Function {
     Napping,
     /// Four steps, each reported while the call goes on.
     Checkpointing,
+    /// A step, a wait for an event that a step of its own brings about, a step.
+    Waiting,
+    /// A step, another function's run, a step.
+    Invoking,
+    /// A request that the server makes, and a step.
+    Fetching,
     /// Two steps, started by a webhook.
     Paid,
+    /// Two steps, started by [`Function::Invoking`] only.
+    Invoked,
 }
 
 impl Function {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
+    /// Those that are started from outside.
+    pub const SENT: [Self; 9] = [
         Self::Sequential,
         Self::Parallel,
         Self::Flaky,
         Self::Napping,
         Self::Checkpointing,
+        Self::Waiting,
+        Self::Invoking,
+        Self::Fetching,
         Self::Paid,
+    ];
+
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Sequential,
+        Self::Parallel,
+        Self::Flaky,
+        Self::Napping,
+        Self::Checkpointing,
+        Self::Waiting,
+        Self::Invoking,
+        Self::Fetching,
+        Self::Paid,
+        Self::Invoked,
     ];
 
     /// Its id within the app.
@@ -70,7 +101,11 @@ impl Function {
             Self::Flaky => "flaky",
             Self::Napping => "napping",
             Self::Checkpointing => "checkpointing",
+            Self::Waiting => "waiting",
+            Self::Invoking => "invoking",
+            Self::Fetching => "fetching",
             Self::Paid => "paid",
+            Self::Invoked => "invoked",
         }
     }
 
@@ -102,17 +137,39 @@ impl Function {
                 Stage::Step("third"),
                 Stage::Step("fourth"),
             ],
+            Self::Waiting => &[
+                Stage::Step("order"),
+                Stage::Nudged("answer", "nudge"),
+                Stage::Step("answered"),
+            ],
+            Self::Invoking => &[
+                Stage::Step("ask"),
+                Stage::Invoke("result", Self::Invoked),
+                Stage::Step("use"),
+            ],
+            Self::Fetching => &[Stage::Fetch("page"), Stage::Step("read")],
             Self::Paid => &[Stage::Step("ship"), Stage::Step("thank")],
+            Self::Invoked => &[Stage::Step("inner"), Stage::Step("more")],
         }
+    }
+
+    /// Whether a result is one that the server itself gives: an event, an answer, another run's end.
+    fn is_served(self, name: &str, event: &str, memo: &Value) -> bool {
+        self.stages().iter().any(|stage| match stage {
+            Stage::Nudged(wait, _) => *wait == name && memo["data"]["of"] == event,
+            Stage::Invoke(one, _) => *one == name && memo["data"]["ended"].is_string(),
+            Stage::Fetch(one) => *one == name && memo["data"]["status_code"] == 200,
+            _ => false,
+        })
     }
 
     /// The steps that have a body.
     #[must_use]
     pub fn steps(self) -> Vec<&'static str> {
         let names = self.stages().iter().flat_map(|stage| match stage {
-            Stage::Step(name) | Stage::Flaky(name) => vec![*name],
+            Stage::Step(name) | Stage::Flaky(name) | Stage::Nudged(_, name) => vec![*name],
             Stage::Group(names) => names.to_vec(),
-            Stage::Sleep(..) => Vec::new(),
+            Stage::Sleep(..) | Stage::Invoke(..) | Stage::Fetch(_) => Vec::new(),
         });
         names.collect()
     }
@@ -158,6 +215,7 @@ struct State {
     server: Client,
     connections: Arc<AtomicUsize>,
     serial: AtomicU64,
+    port: u16,
 }
 
 /// One call as the server made it.
@@ -190,6 +248,7 @@ impl CountingApp {
             server: Client::new(server),
             connections: Arc::clone(&connections),
             serial: AtomicU64::new(1),
+            port,
         });
         let task = tokio::spawn(listen(listener, connections, {
             let state = Arc::clone(&state);
@@ -355,6 +414,7 @@ impl State {
         for (id, memo) in &call.memos {
             let key = call.key(&step_name(id));
             let ours = memo.is_null()
+                || call.function.is_served(&key.1, &call.event, memo)
                 || book
                     .made
                     .get(&key)
@@ -384,6 +444,9 @@ impl State {
                 Stage::Step(name) | Stage::Flaky(name) => self.step(&mut call, name).await,
                 Stage::Group(names) => plan(&call, names),
                 Stage::Sleep(name, text) => (!call.has(name)).then(|| sleep(name, text)),
+                Stage::Nudged(wait, nudge) => nudged(&call, wait, nudge),
+                Stage::Invoke(name, function) => (!call.has(name)).then(|| invoke(name, function)),
+                Stage::Fetch(name) => (!call.has(name)).then(|| self.fetch(name)),
             };
             if let Some(answer) = stopped {
                 return answer;
@@ -451,6 +514,10 @@ impl State {
                     .push(data.clone());
             }
         }
+        let nudges = |stage: &Stage| matches!(stage, Stage::Nudged(_, one) if *one == name);
+        if call.function.stages().iter().any(nudges) {
+            self.nudge(call).await;
+        }
         // Work takes a moment, so that crashes find it under way.
         tokio::time::sleep(Duration::from_millis(serial * 7 % 11)).await;
         let op =
@@ -463,6 +530,26 @@ impl State {
         let mut op = op("StepRun");
         op["data"] = data;
         Ok(op)
+    }
+
+    /// Sends the event that the run waits for. If nobody takes it, the server is dead, and has this
+    /// step run again.
+    async fn nudge(&self, call: &Call) {
+        let event = json!({ "name": "crash/answer", "data": { "of": call.event } });
+        let headers = [("content-type", "application/json")];
+        let body = event.to_string();
+        let _ = self
+            .server
+            .try_send(Method::POST, "/e/test", &headers, body)
+            .await;
+    }
+
+    fn fetch(&self, name: &str) -> Answer {
+        let op = json!({
+            "op": "Gateway", "id": step_id(name), "name": name, "displayName": name,
+            "opts": { "url": format!("http://127.0.0.1:{}/page", self.port), "method": "GET" },
+        });
+        Answer(206, false, json!([op]))
     }
 
     async fn checkpoint(&self, call: &Call, op: &Value) -> Option<u16> {
@@ -494,6 +581,30 @@ fn plan(call: &Call, names: &[&str]) -> Option<Answer> {
         .map(op)
         .collect();
     (!missing.is_empty()).then(|| Answer(206, false, missing.into()))
+}
+
+/// A wait and the step that brings its event about; nothing if both have their results.
+fn nudged(call: &Call, wait: &str, nudge: &str) -> Option<Answer> {
+    let mut ops = Vec::new();
+    if !call.has(wait) {
+        ops.push(json!({
+            "op": "WaitForEvent", "id": step_id(wait), "name": "crash/answer", "displayName": wait,
+            "opts": { "timeout": "1h", "if": "async.data.of == event.id" },
+        }));
+    }
+    if !call.has(nudge) {
+        let id = step_id(nudge);
+        ops.push(json!({ "op": "StepPlanned", "id": id, "name": nudge, "displayName": nudge }));
+    }
+    (!ops.is_empty()).then(|| Answer(206, false, ops.into()))
+}
+
+fn invoke(name: &str, function: Function) -> Answer {
+    let op = json!({
+        "op": "InvokeFunction", "id": step_id(name), "displayName": name,
+        "opts": { "function_id": format!("crash-{}", function.id()), "payload": { "data": {} } },
+    });
+    Answer(206, false, json!([op]))
 }
 
 fn sleep(name: &str, duration: &str) -> Answer {

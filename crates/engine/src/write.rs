@@ -150,7 +150,7 @@ pub enum Write {
     Claimed(Seq),
     /// Put an app.
     App(AppRow),
-    /// Put a function and, if its version is new, that version.
+    /// Put a function, and the version that it has.
     Function(FunctionRow),
 }
 

@@ -50,6 +50,7 @@ macro_rules! conformance_tests {
             rows_are_found_by_their_places
             claims_stay_until_they_are_worked_off
             time_tables_are_kept_by_function_and_text
+            a_pause_is_read_back_under_the_same_version
         }
     };
     (@each $make:expr; $($story:ident)*) => {

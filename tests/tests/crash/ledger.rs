@@ -89,7 +89,8 @@ impl Ledger {
 
     /// Events whose runs have ended.
     pub(crate) fn ended(&self) -> Vec<String> {
-        let sql = "SELECT e.ext_id FROM run r JOIN event e ON e.seq = r.event WHERE r.status <> 0";
+        let sql = "SELECT e.ext_id FROM run r JOIN event e ON e.seq = r.event \
+            WHERE r.status <> 0 AND e.ext_id IS NOT NULL";
         let mut query = self.db.prepare(sql).expect("the schema is known");
         let rows = query
             .query_map([], |row| row.get(0))

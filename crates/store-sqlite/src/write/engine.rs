@@ -267,7 +267,7 @@ impl Rows<'_> {
         self.db
             .prepare_cached(
                 "INSERT INTO function_version (fn, version, from_seq, spec) \
-                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT (fn, version) DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT (fn, version) DO UPDATE SET spec = ?4",
             )?
             .execute(params![row.number, row.version, int(row.from), spec])?;
         Ok(())

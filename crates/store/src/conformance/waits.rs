@@ -77,6 +77,25 @@ pub fn claims_stay_until_they_are_worked_off(make: &dyn Fn() -> Box<dyn Harness>
     assert_eq!(opened.reader().claims().unwrap(), events[1..]);
 }
 
+/// A function that is paused is read as paused, though its version stays.
+pub fn a_pause_is_read_back_under_the_same_version(make: &dyn Fn() -> Box<dyn Harness>) {
+    let harness = make();
+    let mut opened = Opened::new(&*harness);
+    let going = engine::config::FunctionRow {
+        paused: None,
+        ..rows::function(2, 0, 1)
+    };
+    let paused = engine::config::FunctionRow {
+        paused: Some(rows::at(9)),
+        ..going.clone()
+    };
+    for row in [going.clone(), paused, going] {
+        opened.engine(vec![engine::Write::Function(row.clone())]);
+        let read = opened.reader().functions_at(Seq(9)).unwrap();
+        assert_eq!(read, [row]);
+    }
+}
+
 /// A time table's state is the last that was written, and is gone once it was taken back.
 pub fn time_tables_are_kept_by_function_and_text(make: &dyn Fn() -> Box<dyn Harness>) {
     let harness = make();

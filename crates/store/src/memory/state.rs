@@ -227,9 +227,7 @@ impl State {
             engine::Write::Function(row) => {
                 self.functions.insert(row.number, row.clone());
                 let version = (row.number, row.version);
-                self.function_versions
-                    .entry(version)
-                    .or_insert_with(|| row.clone());
+                self.function_versions.insert(version, row.clone());
             }
         }
     }
