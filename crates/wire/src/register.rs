@@ -121,18 +121,22 @@ impl App {
         })
     }
 
-    /// Over what is kept and nothing else: telemetry and the like change by themselves.
+    /// Over what is kept and nothing else: telemetry and the like change by themselves, the platform
+    /// is told in one way of registering only, and SDKs put blanks in one and none in the other.
     fn checksum(&self, app_version: &str, functions: &str) -> [u8; 32] {
+        let canonical = serde_json::from_str::<serde_json::Value>(functions)
+            .ok()
+            .and_then(|value| serde_json_canonicalizer::to_vec(&value).ok());
+        let functions = canonical.unwrap_or_else(|| functions.as_bytes().to_vec());
         let mut hash = Sha256::new();
         for part in [
-            &self.name,
-            &self.url,
-            &self.sdk,
-            &self.deploy_type,
-            &self.framework,
-            &self.platform,
-            app_version,
-            functions,
+            self.name.as_bytes(),
+            self.url.as_bytes(),
+            self.sdk.as_bytes(),
+            self.deploy_type.as_bytes(),
+            self.framework.as_bytes(),
+            app_version.as_bytes(),
+            &functions,
         ] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);

@@ -138,7 +138,9 @@ impl App {
                 let token = format!("Bearer {}", key.hashed().reveal());
                 request = request.header("authorization", token);
             }
-            let body = Body::from(self.registration().to_string());
+            // Blanks are no difference: one SDK puts them in one of the two ways only.
+            let body = serde_json::to_string_pretty(&self.registration()).unwrap();
+            let body = Body::from(body);
             let response = server.clone().oneshot(request.body(body).unwrap());
             let (parts, body) = response.await.unwrap().into_parts();
             let body = body.collect().await.unwrap().to_bytes();

@@ -62,7 +62,7 @@ impl Server {
         let request = Request::post("/fn/register")
             .header("host", "localhost:8288")
             .header("authorization", format!("Bearer {token}"))
-            .body(Body::from(app.registration().to_string()));
+            .body(Body::from(format!("{:#}", app.registration())));
         let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

@@ -117,7 +117,7 @@ fn refused(ours: ServerKind, answer: &Answer) -> Refusal {
                 answer.reason("url_not_found", remedy),
             )
         }
-        500.. => failed(answer),
+        500.. => failed(ours, answer),
         _ if !answer.is_sdk => not_sdk(answer),
         401 => unauthorized(ours, answer),
         403 if answer.said.is_empty() => kind_differs(ours, answer),
@@ -186,14 +186,19 @@ pub(super) fn not_registered_here(url: &str) -> Refusal {
     ))
 }
 
-fn failed(answer: &Answer) -> Refusal {
+fn failed(ours: ServerKind, answer: &Answer) -> Refusal {
     if answer.says(&["no functions found", "no_functions"]) {
         return without_functions(answer);
     }
     if answer.says(&["signing_key_unspecified", "missing_signing_key"]) {
         return key_wrong("missing_signing_key", answer);
     }
-    if answer.relayed || answer.says(&["failed to register", "registration_failed"]) {
+    // Of a refusal in plain text the JavaScript SDK keeps no more than this.
+    if answer.says(&["status code: 401"]) {
+        return unauthorized(ours, answer);
+    }
+    if answer.relayed || answer.says(&["failed to register", "registration_failed", "/fn/register"])
+    {
         let class = "registration_failed";
         let remedy = format!(
             "the app could not send its registration; {ELSEWHERE_REMEDY}, or leave \

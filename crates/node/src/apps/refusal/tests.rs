@@ -39,6 +39,9 @@ fn every_refusal_has_its_code_its_class_and_a_remedy() {
     let invalid = r#"{"message":"At least one function is invalid: shop-f: it has no trigger","modified":false}"#;
     let told_by_python =
         r#"{"data":null,"error":"At least one function is invalid: f","status":400}"#;
+    let from_python = r#"{"code":"unknown","message":"Failed request to http://a/fn/register: refused","name":"Exception"}"#;
+    let in_plain_text =
+        r#"{"message":"Failed to register; Unexpected token 'A'; status code: 401"}"#;
     let bad_key = r#"{"message":"Authentication failed","modified":false}"#;
     for (ours, status, headers, body, code, class, remedy) in [
         (
@@ -113,6 +116,24 @@ fn every_refusal_has_its_code_its_class_and_a_remedy() {
             413,
             "no_functions",
             "serve()",
+        ),
+        (
+            Dev,
+            500,
+            PYTHON,
+            from_python,
+            416,
+            "registration_failed",
+            "INNGEST_BASE_URL",
+        ),
+        (
+            Cloud,
+            500,
+            RELAYED,
+            in_plain_text,
+            409,
+            "unauthorized",
+            "INNGEST_SIGNING_KEY",
         ),
         (
             Dev,
