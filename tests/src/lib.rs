@@ -11,6 +11,7 @@ mod port;
 mod process;
 mod sdk_app;
 mod server;
+mod stand_in;
 mod stub;
 mod wait;
 
@@ -21,5 +22,6 @@ pub use client::{Client, Reply, text};
 pub use port::free_port;
 pub use sdk_app::{Counts, Sdk, SdkApp};
 pub use server::{Flags, Server};
+pub use stand_in::{Answer, Call, StandIn};
 pub use stub::{Heard, Stub, StubAnswer};
 pub use wait::until;
