@@ -6,6 +6,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use dunlin_engine::{Answer, Input};
 use dunlin_types::Code;
 use dunlin_wire::duration::parse_duration;
 use serde::Deserialize;
@@ -47,10 +48,12 @@ async fn advance(State(api): State<Api>, body: Bytes) -> Reply {
     Ok(Json(json!({"now": now.rfc3339()})).into_response())
 }
 
-/// Everything is durable, and memory follows from it: there is nothing that could be emptied.
-async fn reset() -> Reply {
-    let detail = "a running server cannot forget its runs; start one with --memory for each suite";
-    Err(Refused::new(Code::NotBuilt, detail))
+/// Stops all runs, so that the next suite finds nothing under way; the log stays.
+async fn reset(State(api): State<Api>) -> Reply {
+    match api.node.engine(|token| Input::StopAll { token }).await? {
+        Answer::Done => Ok("ok".into_response()),
+        _ => Err(Refused::plain(Code::ShuttingDown)),
+    }
 }
 
 fn required<'a>(params: &'a Params, name: &str) -> Result<&'a str, Refused> {

@@ -15,6 +15,7 @@ use crate::ledgers::{Ledgers, Rest};
 use crate::live::{ItemKind, Live};
 use crate::packed::Packed;
 use crate::requests::Requests;
+use crate::run::OwnLimits;
 use crate::schedule::Schedule;
 use crate::step::StepRow;
 use crate::tails::Tails;
@@ -131,6 +132,8 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) ticks: Ticks,
     pub(crate) claims: Claims,
+    /// Limits of single functions.
+    pub(crate) own_limits: BTreeMap<u32, OwnLimits>,
     /// Events that this input has told of and nobody has taken yet.
     pub(crate) later: VecDeque<Arc<Event>>,
 }
@@ -183,6 +186,7 @@ impl Engine {
             requests: Requests::default(),
             ticks: Ticks::default(),
             claims: Claims::default(),
+            own_limits: BTreeMap::new(),
             later: VecDeque::new(),
         }
     }
@@ -327,6 +331,16 @@ impl Engine {
                 function,
                 paused,
             } => self.pause(work, token, function, paused),
+            Input::Limit {
+                token,
+                function,
+                steps,
+                state_bytes,
+            } => {
+                let own = OwnLimits { steps, state_bytes };
+                self.limit(work, token, function, own);
+            }
+            Input::StopAll { token } => self.stop_all(work, token),
             Input::Tick {
                 function,
                 schedule,

@@ -112,6 +112,8 @@ pub enum Answer {
     StartedBefore(Seq),
     /// The function is paused: the event of this id is in the log, and the run is recorded as skipped.
     Skipped(Ulid),
+    /// What was asked for is done.
+    Done,
     /// There is no such function.
     NoSuchFunction,
     /// The function is paused, or goes on.

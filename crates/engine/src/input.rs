@@ -78,6 +78,22 @@ pub enum Input {
         /// Which of the two.
         paused: bool,
     },
+    /// A function is to have limits of its own, until the process ends.
+    Limit {
+        /// Who waits.
+        token: Token,
+        /// The function's number.
+        function: u32,
+        /// Steps of one run; none for the limit of all functions.
+        steps: Option<usize>,
+        /// Bytes of one run's results; none for the limit of all functions.
+        state_bytes: Option<usize>,
+    },
+    /// All live runs are to be stopped.
+    StopAll {
+        /// Who waits.
+        token: Token,
+    },
     /// A tick of a time table came due.
     Tick {
         /// The function.

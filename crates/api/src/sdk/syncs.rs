@@ -1,7 +1,7 @@
 //! Apps are asked to register by somebody who knows their URL, and taken away again.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use dunlin_engine::config::{AppRow, Registration};
@@ -9,7 +9,7 @@ use dunlin_engine::{Answer, Input};
 use dunlin_node::{ServerKind, SyncOutcome, sync_app};
 use dunlin_types::{Code, app_uuid};
 use dunlin_wire::register::app_identity_url;
-use http::StatusCode;
+use http::{Method, StatusCode, Uri};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -94,11 +94,51 @@ fn without_functions(app: &AppRow) -> Registration {
     }
 }
 
-/// Limits of single functions cannot be set.
-pub(super) async fn function_limit(State(api): State<Api>) -> Reply {
+/// Sets (`POST`) or lifts (`DELETE`) a function's own limit of steps or of state. In development
+/// only, until the server ends; for suites that try limits out.
+pub(super) async fn function_limit(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    params: Params,
+    body: Bytes,
+) -> Reply {
     if api.options.kind != ServerKind::Dev {
         return Err(Refused::plain(Code::NotFound));
     }
-    let detail = "limits hold for all functions here; they cannot be set for one";
-    Err(Refused::new(Code::NotBuilt, detail))
+    let form = form_of(&body);
+    let named = |name: &str| {
+        let of_form = form.iter().find(|(key, _)| key == name);
+        let of_query = params.get(name).map(str::to_owned);
+        of_query.or_else(|| of_form.map(|(_, value)| value.clone()))
+    };
+    let missing = |name: &str| Refused::new(Code::BadRequest, format!("{name} is required"));
+    let id = named("functionId").ok_or_else(|| missing("functionId"))?;
+    let limit = match method {
+        Method::DELETE => None,
+        _ => {
+            let text = named("limit").ok_or_else(|| missing("limit"))?;
+            let bad = |_| Refused::new(Code::BadRequest, format!("limit: {text} is no number"));
+            Some(text.parse::<usize>().map_err(bad)?)
+        }
+    };
+    let function = super::pause::function(&api, &id).await?.0.number;
+    let of_steps = uri.path().ends_with("/step-limit");
+    let asked = api.node.engine(move |token| Input::Limit {
+        token,
+        function,
+        steps: limit.filter(|_| of_steps),
+        state_bytes: limit.filter(|_| !of_steps),
+    });
+    match asked.await? {
+        Answer::Done => Ok(StatusCode::OK.into_response()),
+        _ => Err(Refused::plain(Code::NotFound)),
+    }
+}
+
+/// The pairs of a form's body, which is written as a query is.
+fn form_of(body: &Bytes) -> Vec<(String, String)> {
+    let uri = format!("/?{}", String::from_utf8_lossy(body)).parse::<Uri>();
+    let pairs = uri.ok().and_then(|uri| Query::try_from_uri(&uri).ok());
+    pairs.map(|Query(pairs)| pairs).unwrap_or_default()
 }

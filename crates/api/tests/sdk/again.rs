@@ -326,6 +326,11 @@ async fn a_paused_function_skips_events_and_goes_on_with_its_runs_when_resumed()
         (&paused["isPaused"], &paused["modified"]),
         (&json!(true), &json!(true))
     );
+    let shown = server
+        .get("/v2/apps/shop/functions/shop-sleeps")
+        .await
+        .json();
+    assert_eq!(shown["data"]["isPaused"], true, "{shown}");
     let event = server.send("shop/sleeps").await;
     let run = server.run_of(&event).await;
     assert_eq!(

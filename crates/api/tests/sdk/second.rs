@@ -267,12 +267,35 @@ async fn test_suites_pause_and_count_and_cancel() {
         .await
         .json();
     assert_eq!(paused["slug"], "shop-sleeps");
-    for path in ["/test/reset", "/fn/step-limit", "/fn/state-size-limit"] {
-        let reply = server.post(path, "").await;
-        assert_eq!(
-            (reply.status, reply.code.as_str()),
-            (501, "E0108"),
-            "{path}"
-        );
-    }
+}
+
+#[tokio::test]
+async fn test_suites_try_out_limits_and_stop_everything() {
+    let (server, _app) = with_app().await;
+    let limit = "/fn/step-limit?functionId=shop-sleeps";
+    let set = server.post(&format!("{limit}&limit=0"), "").await;
+    assert_eq!(set.status, 200);
+    let event = server.send("shop/sleeps").await;
+    server.node.idle().await;
+    let run = server.run_of(&event).await;
+    assert_eq!(run["status"], "Failed", "{run}");
+    assert!(
+        run["output"].to_string().contains("step limit of 0 steps"),
+        "{run}"
+    );
+    assert_eq!(server.delete(limit).await.status, 200);
+    let event = server.send("shop/sleeps").await;
+    server.node.idle().await;
+    assert_eq!(server.run_of(&event).await["status"], "Running");
+    assert_eq!(server.post("/test/reset", "").await.status, 200);
+    server.node.idle().await;
+    let run = server.run_of(&event).await;
+    assert_eq!(
+        (&run["status"], &run["reason"]),
+        (&json!("Cancelled"), &json!("reset"))
+    );
+    let unknown = "/fn/state-size-limit?functionId=none&limit=1";
+    assert_eq!(server.post(unknown, "").await.status, 404);
+    let bad = "/fn/state-size-limit?functionId=shop-sleeps&limit=many";
+    assert_eq!(server.post(bad, "").await.status, 400);
 }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Code, Seq, StepId, Timestamp, ulid_for};
+use dunlin_types::{Seq, StepId, Timestamp, ulid_for};
 
 use crate::core::{Engine, Work};
 use crate::effect::{Call, Effect, Request};
 use crate::input::CallId;
 use crate::live::{ItemKind, ItemState};
 use crate::recover::RECOVERED;
-use crate::run::{NewRow, error_object};
+use crate::run::NewRow;
 use crate::step::{StepFlags, StepKind};
-use crate::write::RunStatus;
 
 /// Dispatches of one process that a generation leaves room for.
 const DISPATCHES_PER_BOOT: u64 = 1 << 24;
@@ -198,37 +197,6 @@ impl Engine {
             events: Arc::clone(&ledger.events),
             state: Arc::clone(&ledger.state),
         })
-    }
-
-    /// The limit of steps or of state that the run has reached.
-    pub(crate) fn limit_reached(&self, run: Seq) -> Option<Code> {
-        let state = &self.ledgers.get(run)?.state;
-        if state.stack.len() >= self.options.steps_max {
-            Some(Code::TooManySteps)
-        } else {
-            (state.bytes > self.options.state_bytes_max).then_some(Code::StateTooLarge)
-        }
-    }
-
-    /// Ends the run if it has reached a limit; names and texts are the SDK protocol's.
-    fn over_limits(&mut self, work: &mut Work<'_, '_>, run: Seq) -> bool {
-        let Some(code) = self.limit_reached(run) else {
-            return false;
-        };
-        let (name, limit) = if code == Code::TooManySteps {
-            let limit = format!("step limit of {} steps", self.options.steps_max);
-            ("InngestErrFunctionOverflowed", limit)
-        } else {
-            let limit = format!("state size limit of {} bytes", self.options.state_bytes_max);
-            ("InngestErrStateOverflowed", limit)
-        };
-        let error = error_object(
-            code,
-            name,
-            &format!("The function run exceeded the {limit}."),
-        );
-        self.end(work, run, RunStatus::Failed, error, Timestamp::ZERO);
-        true
     }
 
     /// After an unclean stop, counts that the item goes out again; ends the attempt if that has
