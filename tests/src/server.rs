@@ -204,6 +204,14 @@ impl Server {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
+    /// What the server's clock shows, in the form of RFC 3339.
+    ///
+    /// # Panics
+    /// When the server is not in test mode.
+    pub async fn now(&self) -> String {
+        text(&self.client.get("/test/idle").await.json()["now"])
+    }
+
     /// Moves the server's clock ahead, such as by `1h`, and waits until what became due is done.
     ///
     /// # Panics

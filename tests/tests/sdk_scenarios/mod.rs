@@ -1,5 +1,6 @@
 //! What the server does for an app, told once and run with each SDK.
 
+pub(crate) mod again;
 pub(crate) mod apps;
 pub(crate) mod endings;
 pub(crate) mod events;
@@ -76,6 +77,10 @@ macro_rules! common_scenarios {
             apps::an_app_that_was_down_gets_its_call,
             apps::apps_and_runs_survive_a_kill_without_a_new_sync,
             production::only_signed_requests_are_taken,
+            again::a_run_is_made_again_from_its_start_or_a_step,
+            again::a_paused_function_holds_its_runs,
+            again::many_runs_are_cancelled_at_once,
+            again::failed_runs_are_replayed,
         }
     };
 }
@@ -90,6 +95,7 @@ macro_rules! javascript_scenarios {
             steps::a_step_that_is_not_to_be_retried_can_be_caught,
             signals::a_signal_wakes_the_run_that_waits_for_it,
             signals::a_signal_has_one_waiter,
+            again::a_step_is_run_again_with_other_input,
             requests::a_fetch_gives_what_was_answered,
             requests::a_wrapped_model_is_a_step,
             triggers::missed_ticks_start_one_run,
