@@ -93,7 +93,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn read(reader: &mut dyn Reader) -> StoreResult<Self> {
         let functions = reader.functions_at(LATEST)?;
-        let apps = reader.apps()?;
+        let apps = reader.apps()?.into_iter().filter(|app| !app.is_vacant());
         Ok(Self {
             functions: functions.into_iter().map(|row| (row.number, row)).collect(),
             apps: apps.into_iter().map(|row| (row.number, row)).collect(),
