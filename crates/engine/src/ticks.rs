@@ -33,6 +33,33 @@ struct Table {
     next: Option<(Timestamp, Timestamp)>,
 }
 
+impl Table {
+    /// Ticks up to here have had their time, jitter included.
+    fn settled(&self, now: Timestamp) -> Timestamp {
+        now.plus_ms(-self.jitter_ms.unwrap_or(0))
+    }
+
+    /// Ticks before this are later than lateness explains.
+    fn stale(&self, now: Timestamp) -> Timestamp {
+        self.settled(now).plus_ms(-limits::TICK_LATE_MS_MAX)
+    }
+
+    /// The last of the ticks that were not taken in their time.
+    fn latest(&self, now: Timestamp) -> Option<Timestamp> {
+        self.schedule.latest_until(self.last, self.settled(now))
+    }
+
+    /// What is to be taken of a tick that was planned, the clock having gone on since: that tick, a
+    /// later one, or none.
+    fn taken(&self, planned: Timestamp, now: Timestamp, missed: Missed) -> Option<Timestamp> {
+        match missed {
+            Missed::Once => Some(self.latest(now).unwrap_or(planned)),
+            Missed::Skip => Some(planned).filter(|planned| *planned >= self.stale(now)),
+            Missed::Replay => Some(planned),
+        }
+    }
+}
+
 /// A function and the text of one of its time tables.
 type Key = (u32, String);
 
@@ -96,10 +123,9 @@ impl Ticks {
         let Some(next) = table.schedule.next_after(table.last) else {
             return;
         };
-        let stale = now.plus_ms(-limits::TICK_LATE_MS_MAX);
         let tick = match missed {
-            Missed::Once if next <= now => table.schedule.latest_until(table.last, now),
-            Missed::Skip if next < stale => table.schedule.next_after(now),
+            Missed::Once if next <= table.settled(now) => table.latest(now),
+            Missed::Skip if next < table.stale(now) => table.schedule.next_after(table.stale(now)),
             _ => Some(next),
         };
         let Some(tick) = tick else { return };
@@ -221,18 +247,23 @@ impl Engine {
         at: Timestamp,
     ) {
         let (now, key) = (work.now(), (function, schedule.to_owned()));
-        let taken = self.ticks.of(function).any(|(_, table)| table.last == at);
-        let Some(table) = self.ticks.tables.get_mut(&key) else {
+        let missed = self.options.missed_ticks;
+        let Some(table) = self.ticks.tables.get(&key) else {
             return;
         };
-        table.last = at;
-        self.ticks.plan(&key, now, self.options.missed_ticks);
+        let taken = table.taken(at, now, missed);
+        let last = taken.unwrap_or(at);
+        let told = self.ticks.of(function).any(|(_, table)| table.last == last);
+        if let Some(table) = self.ticks.tables.get_mut(&key) {
+            table.last = last;
+        }
+        self.ticks.plan(&key, now, missed);
         work.write(Write::Cron(CronRow {
             function,
             schedule: key.1,
-            last: Some(at),
+            last: Some(last),
         }));
-        if !taken {
+        if let Some(at) = taken.filter(|_| !told) {
             self.start_tick(work, function, schedule, at);
         }
     }

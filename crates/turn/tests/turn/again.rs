@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::world::{START, World, event, on_schedule, spec};
+use dunlin_engine::config::TriggerSpec;
 use dunlin_engine::{Answer, Input, KeptResult, Missed, Options, Rerun, RunStatus};
 use dunlin_types::{Payload, StepId};
 
@@ -92,6 +93,43 @@ fn ticks_that_nobody_could_take_are_taken_as_the_operator_says() {
         world.run_for(5 * 60_000);
         assert_eq!(ticks(&world).len(), expected + 1, "{missed:?}");
     }
+}
+
+#[test]
+fn ticks_that_went_by_while_the_clock_jumped_are_taken_as_the_operator_says() {
+    for (missed, expected) in [(Missed::Once, 1), (Missed::Replay, 12), (Missed::Skip, 1)] {
+        let mut world = scheduled();
+        world.with_options(Options {
+            missed_ticks: missed,
+            ..Options::default()
+        });
+        // The machine slept for an hour, and nobody restarted the server.
+        world.now = world.now.plus_ms(60 * 60_000);
+        world.run_for(30_000);
+        assert_eq!(
+            ticks(&world).len(),
+            expected,
+            "{missed:?} {:?}",
+            ticks(&world)
+        );
+        world.run_for(5 * 60_000);
+        assert_eq!(ticks(&world).len(), expected + 1, "{missed:?}");
+    }
+}
+
+#[test]
+fn jitter_that_is_longer_than_the_interval_loses_no_tick() {
+    let mut world = World::of("step a");
+    let mut f = on_schedule("app-f", "* * * * *");
+    if let TriggerSpec::Cron { jitter_ms, .. } = &mut f.triggers[0] {
+        *jitter_ms = Some(300_000);
+    }
+    world.register(vec![f]);
+    world.run_for(60 * 60_000);
+    let found = ticks(&world);
+    let last_due = world.now.plus_ms(-300_000).rfc3339();
+    let due = found.iter().filter(|tick| **tick <= last_due).count();
+    assert_eq!(due, 55, "{found:?}");
 }
 
 fn rerun_of(world: &World, from: Option<(StepId, String, Option<Payload>)>) -> Rerun {
