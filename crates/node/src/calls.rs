@@ -19,8 +19,8 @@ use crate::handle::Shared;
 /// Makes the call and brings its reply home, whatever becomes of it.
 pub(crate) async fn make(shared: Arc<Shared>, call: Box<Call>) {
     crash_point(CrashPoint::BeforeCall);
-    let started = shared.clock.now();
-    let sent = send(&shared, &call, started).await;
+    let (id, started) = (call.id, shared.clock.now());
+    let sent = send(&shared, call, started).await;
     crash_point(CrashPoint::AfterReply);
     let ended = shared.clock.now();
     let (version, reply) = match sent {
@@ -28,7 +28,7 @@ pub(crate) async fn make(shared: Arc<Shared>, call: Box<Call>) {
         Err(error) => (None, failed(&error)),
     };
     let reply = CallReply {
-        call: call.id,
+        call: id,
         started,
         ended,
         version,
@@ -57,7 +57,7 @@ fn failed(error: &Coded) -> Reply {
     )
 }
 
-async fn send(shared: &Shared, call: &Call, now: Timestamp) -> Result<Response, Coded> {
+async fn send(shared: &Shared, call: Box<Call>, now: Timestamp) -> Result<Response, Coded> {
     let policy = &shared.options.app_policy;
     let step = call
         .target
@@ -65,7 +65,9 @@ async fn send(shared: &Shared, call: &Call, now: Timestamp) -> Result<Response, 
         .map_or_else(|| "step".to_owned(), StepId::text);
     let target = check_url(&call_url(&call.url, &step), policy)
         .map_err(|e| Coded::new(Code::CallAddressBlocked, e.detail))?;
-    let (headers, body) = message(shared, call, &step, now)?;
+    let (headers, body) = message(shared, &call, &step, now)?;
+    // The run's state is shared with the engine, which would have to copy it to go on.
+    drop(call);
     let request = Request {
         method: Method::POST,
         target,

@@ -236,8 +236,13 @@ fn push_joined<T>(out: &mut Vec<u8>, items: &[T], mut push: impl FnMut(&mut Vec<
 fn push_step_id(out: &mut Vec<u8>, id: &StepId) {
     match id {
         // Hex needs no escapes.
-        StepId::Sha1(_) => {
-            let _ = write!(out, "\"{id}\"");
+        StepId::Sha1(hash) => {
+            let mut text = [b'"'; 42];
+            for (pair, byte) in text[1..41].as_chunks_mut::<2>().0.iter_mut().zip(hash) {
+                let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble & 15)];
+                *pair = [digit(byte >> 4), digit(*byte)];
+            }
+            out.extend_from_slice(&text);
         }
         StepId::Text(text) => json::push_quoted(out, text),
     }

@@ -332,7 +332,10 @@ async fn reach(what: &str, target: usize, now: impl Fn() -> usize) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "time tables follow the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "time tables follow the machine's clock"
+)]
 fn seconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("the clock is set").as_secs()
