@@ -286,7 +286,10 @@ impl Engine {
         let others = self
             .live
             .get(&by.run)
-            .is_some_and(|live| live.items.iter().any(|item| item.key != by.item.key));
+            .is_some_and(|live| {
+                let mut items = live.items.iter();
+                items.any(|item| item.key != by.item.key && !item.kind.is_guard())
+            });
         if others && by.target.is_none() {
             let row = NewRow {
                 kind: StepKind::Idle,

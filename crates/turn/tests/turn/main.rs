@@ -3,6 +3,7 @@
 mod again;
 mod interpreter;
 mod replies;
+mod review;
 mod scenarios;
 mod syncing;
 mod waiting;
