@@ -200,8 +200,12 @@ impl Engine {
             .target
             .as_ref()
             .is_some_and(|id| !drawn.rows.iter().any(|row| row.id.as_ref() == Some(id)));
-        let stays = by.checkpoint || ends || strayed || drawn.retry.is_some();
-        let moved = !drawn.rows.is_empty() && !strayed;
+        // What is to start when the run has ended does not bring it to its end; the app goes on from
+        // there when it is asked again.
+        let lazy = |row: &NewRow| matches!(row.kind, StepKind::Deferred | StepKind::DeferAborted);
+        let moved = !strayed && !drawn.rows.iter().all(lazy);
+        drawn.known |= drawn.rows.iter().any(lazy);
+        let stays = by.checkpoint || ends || !moved || drawn.retry.is_some();
         if !stays {
             self.link(by, &mut drawn);
         }

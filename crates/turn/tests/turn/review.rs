@@ -1,7 +1,13 @@
 //! Stories that a reading of the engine found missing.
 
+use crate::world::app::op;
 use crate::world::{World, cancelled_on, keyed, retries, spec};
-use dunlin_engine::{Reply, RunStatus};
+use dunlin_engine::{Op, OpKind, Reply, RunStatus};
+use dunlin_types::{Payload, StepId};
+
+fn one(id: &str, kind: OpKind) -> Op {
+    op(StepId::new(id), false, kind)
+}
 
 #[test]
 fn an_app_that_reports_nothing_does_not_hold_a_run_that_events_can_cancel() {
@@ -9,6 +15,26 @@ fn an_app_that_reports_nothing_does_not_hold_a_run_that_events_can_cancel() {
     let f = cancelled_on(retries(spec("app-f", "go", None), 1), "stop", None);
     world.register(vec![f]);
     world.script("app-f", |_, _| Reply::Ops(Vec::new()));
+    world.send(keyed("go", 1));
+    world.run_for(600_000);
+    assert_eq!(world.live_runs(), 0, "{}", world.text());
+    assert_eq!(world.status(1), RunStatus::Failed);
+    world.run_out();
+}
+
+fn deferred(slug: &str) -> OpKind {
+    OpKind::DeferAdd(Payload::from_json(format!(
+        "{{\"fn_slug\":\"{slug}\",\"input\":{{}},\"meta\":null}}"
+    )))
+}
+
+#[test]
+fn an_app_that_only_defers_does_not_hold_a_run() {
+    let mut world = World::of("step unused");
+    world.register(vec![retries(spec("app-f", "go", None), 1)]);
+    world.script("app-f", |_, count| {
+        Reply::Ops(vec![one(&format!("d{count}"), deferred("app-g"))])
+    });
     world.send(keyed("go", 1));
     world.run_for(600_000);
     assert_eq!(world.live_runs(), 0, "{}", world.text());
