@@ -171,7 +171,10 @@ impl Engine {
             return false;
         };
         if let OpKind::DeferAbort(target) = &op.kind {
-            return !ledger.state.defers.contains_key(target);
+            let mut drawn = drawn.rows.iter();
+            let added =
+                |row: &NewRow| row.kind == StepKind::Deferred && row.id.as_ref() == Some(target);
+            return !drawn.any(added) && !ledger.state.defers.contains_key(target);
         }
         ledger.state.memos.contains_key(&op.id)
             || ledger.state.defers.contains_key(&op.id)
@@ -287,13 +290,10 @@ impl Engine {
         flags: StepFlags,
         known: bool,
     ) {
-        let others = self
-            .live
-            .get(&by.run)
-            .is_some_and(|live| {
-                let mut items = live.items.iter();
-                items.any(|item| item.key != by.item.key && !item.kind.is_guard())
-            });
+        let others = self.live.get(&by.run).is_some_and(|live| {
+            let mut items = live.items.iter();
+            items.any(|item| item.key != by.item.key && !item.kind.is_guard())
+        });
         if others && by.target.is_none() {
             let row = NewRow {
                 kind: StepKind::Idle,

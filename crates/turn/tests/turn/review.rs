@@ -5,8 +5,16 @@ use crate::world::{World, cancelled_on, keyed, retries, spec};
 use dunlin_engine::{Op, OpKind, Reply, RunStatus};
 use dunlin_types::{Payload, StepId};
 
+fn value(text: &str) -> Payload {
+    Payload::from_json(format!("\"{text}\""))
+}
+
 fn one(id: &str, kind: OpKind) -> Op {
     op(StepId::new(id), false, kind)
+}
+
+fn done(text: &str) -> Reply {
+    Reply::Done(value(text))
 }
 
 #[test]
@@ -40,4 +48,21 @@ fn an_app_that_only_defers_does_not_hold_a_run() {
     assert_eq!(world.live_runs(), 0, "{}", world.text());
     assert_eq!(world.status(1), RunStatus::Failed);
     world.run_out();
+}
+
+#[test]
+fn what_is_deferred_and_taken_back_in_one_response_does_not_start() {
+    let mut world = World::of("step unused");
+    world.script("app-f", |_, count| match count {
+        1 => Reply::Ops(vec![
+            one("d", deferred("app-later")),
+            one("x", OpKind::DeferAbort(StepId::new("d"))),
+            one("a", OpKind::StepRun(value("1"))),
+        ]),
+        _ => done("end"),
+    });
+    world.send(keyed("go", 1));
+    world.run_out();
+    let deferred = |e: &&std::sync::Arc<dunlin_types::Event>| e.name == "inngest/deferred.schedule";
+    assert_eq!(world.store.events.values().filter(deferred).count(), 0);
 }
