@@ -1,12 +1,13 @@
 //! For tests: what memory holds, as text to compare, and whether it hangs together.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use dunlin_types::{Seq, Timestamp};
 
 use crate::core::Engine;
 use crate::ledger::Ledger;
-use crate::live::{ItemState, Live};
+use crate::live::{ItemKind, ItemState, Live};
 use crate::recover::RECOVERED;
 
 impl Engine {
@@ -81,6 +82,7 @@ impl Engine {
         if waits.count() != self.waits.len() {
             faults.push("waits and their items differ".to_owned());
         }
+        self.audit_requests(&mut faults);
         for ((due, run, key), ()) in self.timers.iter() {
             let item = self.live.get(run).and_then(|live| live.items.get(*key));
             if item.is_none_or(|i| i.state != ItemState::Parked || i.due != *due) {
@@ -88,6 +90,17 @@ impl Engine {
             }
         }
         faults
+    }
+
+    fn audit_requests(&self, faults: &mut Vec<String>) {
+        let items = self.live.iter().flat_map(|(_, live)| live.items.iter());
+        let open: BTreeSet<Seq> = items
+            .filter(|item| item.kind == ItemKind::Gateway)
+            .map(|item| item.key)
+            .collect();
+        for item in self.requests.items().filter(|item| !open.contains(item)) {
+            faults.push(format!("a request of nothing: item {item}"));
+        }
     }
 
     fn audit_items(

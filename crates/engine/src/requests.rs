@@ -31,6 +31,11 @@ impl Requests {
         self.by_item.get(&item)
     }
 
+    /// The items whose requests are kept.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Seq> {
+        self.by_item.keys().copied()
+    }
+
     pub(crate) fn remove(&mut self, item: Seq) {
         if let Some(gone) = self.by_item.remove(&item) {
             self.bytes -= gone.weight_bytes();

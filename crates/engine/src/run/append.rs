@@ -98,6 +98,9 @@ impl Engine {
             source: new.source,
         };
         live.apply(&mark);
+        if mark.flags.has(StepFlags::CLOSES) {
+            self.requests.remove(mark.item);
+        }
         self.waits.open(mark.kind, run, seq, &row.payload);
         if let Some(ledger) = self.ledgers.get_mut(run) {
             ledger.apply(&row);

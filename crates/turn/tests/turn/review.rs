@@ -1,9 +1,9 @@
 //! Stories that a reading of the engine found missing.
 
 use crate::world::app::op;
-use crate::world::{World, cancelled_on, keyed, retries, spec};
+use crate::world::{World, cancelled_on, event, keyed, retries, spec};
 use dunlin_engine::{Op, OpKind, Reply, RunStatus};
-use dunlin_types::{Payload, StepId};
+use dunlin_types::{OutboundRequest, Payload, StepId};
 
 fn value(text: &str) -> Payload {
     Payload::from_json(format!("\"{text}\""))
@@ -65,4 +65,28 @@ fn what_is_deferred_and_taken_back_in_one_response_does_not_start() {
     world.run_out();
     let deferred = |e: &&std::sync::Arc<dunlin_types::Event>| e.name == "inngest/deferred.schedule";
     assert_eq!(world.store.events.values().filter(deferred).count(), 0);
+}
+
+fn fetch(id: &str, bytes: usize) -> Op {
+    let request = OutboundRequest {
+        ai: false,
+        method: "POST".to_owned(),
+        url: "https://h/x".to_owned(),
+        headers: Vec::new(),
+        body: vec![b'x'; bytes].into(),
+        shown: Payload::from_json("{\"url\":\"https://h/x\"}"),
+    };
+    one(id, OpKind::Gateway(Box::new(request)))
+}
+
+#[test]
+fn a_request_that_was_answered_is_kept_no_longer() {
+    let mut world = World::of("step unused");
+    world.script("app-f", |_, count| match count {
+        1 => Reply::Ops(vec![fetch("f", 10)]),
+        _ => Reply::Ops(vec![one("s", OpKind::SleepFor(60_000))]),
+    });
+    world.send(event("go"));
+    world.run_for(10_000);
+    assert_eq!(world.live_runs(), 1, "{}", world.text());
 }
