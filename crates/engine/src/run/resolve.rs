@@ -38,7 +38,9 @@ impl Resolution {
 impl Engine {
     /// Whoever waits for this event goes on, or is cancelled by it.
     pub(crate) fn take_event(&mut self, work: &mut Work<'_, '_>, event: &Arc<Event>) {
-        let waiters = self.waits.matching(event, work.now());
+        let mut waiters = self.waits.matching(event, work.now());
+        // It may have got its place before the wait did, and be taken up only now.
+        waiters.retain(|waiter| waiter.item < event.seq);
         if waiters.len() > dunlin_types::limits::RESUMED_PER_TURN_MAX {
             work.write(Write::Claim(event.seq));
             self.claim(event, waiters);

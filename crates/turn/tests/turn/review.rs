@@ -2,6 +2,7 @@
 
 use crate::world::app::op;
 use crate::world::{World, cancelled_on, event, keyed, retries, spec};
+use dunlin_engine::config::CancelRule;
 use dunlin_engine::{Op, OpKind, Reply, RunStatus};
 use dunlin_types::{OutboundRequest, Payload, StepId};
 
@@ -15,6 +16,17 @@ fn one(id: &str, kind: OpKind) -> Op {
 
 fn done(text: &str) -> Reply {
     Reply::Done(value(text))
+}
+
+/// Of any event of that name.
+fn cancelled_by(slug: &str, by: &str, name: &str) -> dunlin_engine::config::FunctionSpec {
+    let mut spec = cancelled_on(spec(slug, by, None), name, None);
+    spec.cancel = vec![CancelRule {
+        event: name.to_owned(),
+        condition: None,
+        until: None,
+    }];
+    spec
 }
 
 #[test]
@@ -65,6 +77,41 @@ fn what_is_deferred_and_taken_back_in_one_response_does_not_start() {
     world.run_out();
     let deferred = |e: &&std::sync::Arc<dunlin_types::Event>| e.name == "inngest/deferred.schedule";
     assert_eq!(world.store.events.values().filter(deferred).count(), 0);
+}
+
+#[test]
+fn an_invoked_run_is_not_cancelled_by_the_event_that_starts_it() {
+    let mut world = World::of("invoke i app-g 60000");
+    world.register(vec![
+        spec("app-f", "go", None),
+        cancelled_by("app-g", "other", "inngest/function.invoked"),
+    ]);
+    world.program("app-g", "step b");
+    world.send(keyed("go", 1));
+    world.run_out();
+    assert_eq!(world.status(2), RunStatus::Completed, "{}", world.text());
+    let memo = world.store.results_of(world.run(1), "i");
+    assert_eq!(memo, "\"b\"");
+}
+
+#[test]
+fn a_run_is_not_cancelled_by_an_event_that_is_older_than_it_is() {
+    let mut world = World::of("fatal");
+    world.register(vec![
+        spec("app-f", "go", None),
+        spec("app-log", "inngest/function.failed", None),
+        cancelled_by(
+            "app-h",
+            "inngest/function.finished",
+            "inngest/function.failed",
+        ),
+    ]);
+    world.program("app-h", "step b");
+    world.program("app-log", "step noted");
+    world.send(keyed("go", 1));
+    world.run_out();
+    assert_eq!(world.status(1), RunStatus::Failed, "{}", world.text());
+    assert_eq!(world.lines("Completed").len(), 2, "{}", world.text());
 }
 
 fn fetch(id: &str, bytes: usize) -> Op {
