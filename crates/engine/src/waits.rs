@@ -36,7 +36,8 @@ pub(crate) struct Waits {
     by_item: Packed<Seq, (Seq, What)>,
     events: Index,
     signals: BTreeMap<Box<str>, Seq>,
-    invokes: BTreeMap<Seq, Seq>,
+    /// By the event that started the run: the item, and the invoked function's id.
+    invokes: BTreeMap<Seq, (Seq, Box<str>)>,
 }
 
 impl Waits {
@@ -62,7 +63,9 @@ impl Waits {
                 let Some(event) = spec.get("event").and_then(Value::as_u64) else {
                     return false;
                 };
-                self.invokes.insert(Seq(event), item);
+                let function = spec.get("function_id").and_then(Value::as_str);
+                let function = function.unwrap_or_default().into();
+                self.invokes.insert(Seq(event), (item, function));
                 What::Invoke(Seq(event))
             }
             _ => return true,
@@ -114,9 +117,10 @@ impl Waits {
         self.waiter(*self.signals.get(name)?)
     }
 
-    /// Who waits for the end of the run that this event started.
-    pub(crate) fn invoked_by(&self, event: Seq) -> Option<Waiter> {
-        self.waiter(*self.invokes.get(&event)?)
+    /// Who waits for the end of the run of this function that this event started.
+    pub(crate) fn invoked_by(&self, event: Seq, function: &str) -> Option<Waiter> {
+        let (item, invoked) = self.invokes.get(&event)?;
+        self.waiter(*item).filter(|_| **invoked == *function)
     }
 
     fn waiter(&self, item: Seq) -> Option<Waiter> {

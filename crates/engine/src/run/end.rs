@@ -44,7 +44,7 @@ impl Engine {
             last: live.last,
             imaged: live.imaged != Seq(0),
         }));
-        self.tell_caller(work, run, &ledger, status, &output);
+        self.tell_caller(work, (run, live.function), &ledger, status, &output);
         self.tell(work, run, live.function, &ledger, status, &output);
         self.start_deferred(work, run, live.function, &ledger);
     }

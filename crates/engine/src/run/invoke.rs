@@ -108,11 +108,12 @@ impl Engine {
         }
     }
 
-    /// Whoever invoked the run that ends goes on with its result.
+    /// Whoever invoked the run that ends goes on with its result. The event may have triggered
+    /// others too, which nobody waits for.
     pub(crate) fn tell_caller(
         &mut self,
         work: &mut Work<'_, '_>,
-        run: Seq,
+        (run, function): (Seq, u32),
         ledger: &Ledger,
         status: RunStatus,
         output: &Payload,
@@ -121,7 +122,9 @@ impl Engine {
             .events
             .first()
             .filter(|event| event.name == INVOKED_EVENT);
-        let Some(waiter) = event.and_then(|event| self.waits.invoked_by(event.seq)) else {
+        let function = self.catalog.function(function);
+        let slug = function.map_or("", |f| f.row.slug.as_str());
+        let Some(waiter) = event.and_then(|event| self.waits.invoked_by(event.seq, slug)) else {
             return;
         };
         let outcome = match status {

@@ -114,6 +114,22 @@ fn a_run_is_not_cancelled_by_an_event_that_is_older_than_it_is() {
     assert_eq!(world.lines("Completed").len(), 2, "{}", world.text());
 }
 
+#[test]
+fn the_result_of_an_invocation_is_that_of_the_function_invoked() {
+    let mut world = World::of("invoke i app-g 60000");
+    world.register(vec![
+        spec("app-f", "go", None),
+        spec("app-g", "other", None),
+        spec("app-log", "inngest/function.invoked", None),
+    ]);
+    world.program("app-g", "sleep s 5000 step b");
+    world.program("app-log", "step noted");
+    world.send(keyed("go", 1));
+    world.run_out();
+    let memo = world.store.results_of(world.run(1), "i");
+    assert_eq!(memo, "\"s b\"", "{}", world.text());
+}
+
 fn fetch(id: &str, bytes: usize) -> Op {
     let request = OutboundRequest {
         ai: false,
