@@ -134,8 +134,9 @@ pub struct Engine {
     pub(crate) claims: Claims,
     /// Limits of single functions.
     pub(crate) own_limits: BTreeMap<u32, OwnLimits>,
-    /// Events that this input has told of and nobody has taken yet.
-    pub(crate) later: VecDeque<Arc<Event>>,
+    /// Events that this input has told of and nobody has taken yet, with the function that each has
+    /// started directly.
+    pub(crate) later: VecDeque<(Arc<Event>, Option<u32>)>,
 }
 
 /// A context and the outcome that grows under it.

@@ -50,7 +50,7 @@ impl Engine {
                 origin: EventOrigin::Internal,
             });
             work.write(Write::Event(Arc::clone(&event)));
-            self.later.push_back(event);
+            self.later.push_back((event, None));
         }
     }
 }

@@ -94,7 +94,7 @@ impl Engine {
             );
             let event = lifecycle_event(seq, work.now(), kind, ulid_for(ledger.created, run), data);
             work.write(Write::Event(Arc::clone(&event)));
-            self.later.push_back(event);
+            self.later.push_back((event, None));
         }
     }
 
@@ -103,9 +103,13 @@ impl Engine {
     /// tells others; each run ends once, so this ends too.
     pub(crate) fn go_on(&mut self, work: &mut Work<'_, '_>) {
         loop {
-            while let Some(event) = self.later.pop_front() {
+            while let Some((event, invoked)) = self.later.pop_front() {
                 self.take_event(work, &event);
-                self.start_triggered(work, &event, event.ts, false);
+                let mut functions = self.catalog.triggered(&event, work.now());
+                functions.retain(|function| Some(*function) != invoked);
+                for function in functions {
+                    self.start(work, function, &event, event.ts);
+                }
             }
             self.dispatch_ready(work);
             if self.later.is_empty() {

@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// Starts each function that the event triggers, once.
-    pub(crate) fn start_triggered(
+    fn start_triggered(
         &mut self,
         work: &mut Work<'_, '_>,
         event: &Arc<Event>,

@@ -96,7 +96,7 @@ impl Engine {
     ) {
         let now = work.now();
         let started = self.start(work, invocation.function, &event, now);
-        self.later.push_back(event);
+        self.later.push_back((event, Some(invocation.function)));
         if started.is_none() {
             let text = format!(
                 "the function {} is paused, so it was skipped",
@@ -191,7 +191,7 @@ impl Engine {
             now
         };
         let started = self.start(work, number, &event, due);
-        self.later.push_back(Arc::clone(&event));
+        self.later.push_back((Arc::clone(&event), Some(number)));
         if let (Some(key), Some(run)) = (key, started) {
             let expires = now.plus_ms(dunlin_types::limits::EVENT_ID_DEDUPE_MS);
             self.remember(work, key, run, expires);

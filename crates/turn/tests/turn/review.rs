@@ -3,7 +3,7 @@
 use crate::world::app::op;
 use crate::world::{World, cancelled_on, event, keyed, retries, spec};
 use dunlin_engine::config::CancelRule;
-use dunlin_engine::{Op, OpKind, Reply, RunStatus};
+use dunlin_engine::{Input, Op, OpKind, Reply, RunStatus};
 use dunlin_types::{OutboundRequest, Payload, StepId};
 
 fn value(text: &str) -> Payload {
@@ -128,6 +128,27 @@ fn the_result_of_an_invocation_is_that_of_the_function_invoked() {
     world.run_out();
     let memo = world.store.results_of(world.run(1), "i");
     assert_eq!(memo, "\"s b\"", "{}", world.text());
+}
+
+#[test]
+fn a_function_that_is_invoked_and_triggered_by_invocations_starts_once() {
+    let mut world = World::of("invoke i app-g 60000");
+    world.register(vec![
+        spec("app-f", "go", None),
+        spec("app-g", "inngest/function.invoked", None),
+    ]);
+    world.program("app-g", "step b");
+    world.send(keyed("go", 1));
+    world.run_out();
+    assert_eq!(world.store.runs.len(), 2, "{}", world.text());
+    let token = world.token();
+    world.input(Input::Invoke {
+        token,
+        function: "app-g".to_owned(),
+        event: Box::new(event("x")),
+    });
+    world.run_out();
+    assert_eq!(world.store.runs.len(), 3, "{}", world.text());
 }
 
 fn fetch(id: &str, bytes: usize) -> Op {
