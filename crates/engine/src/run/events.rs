@@ -107,15 +107,16 @@ impl Engine {
         by_id: bool,
     ) {
         for function in self.catalog.triggered(event, work.now()) {
-            if by_id {
-                let key = start_key(function, &event.id);
-                if work.known.contains_key(&key) {
-                    continue;
-                }
-                let expires = work.now().plus_ms(EVENT_ID_DEDUPE_MS);
-                self.remember(work, key, event.seq, expires);
+            let key = by_id.then(|| start_key(function, &event.id));
+            if key.is_some_and(|key| work.known.contains_key(&key)) {
+                continue;
             }
-            self.start(work, function, event, due);
+            let started = self.start(work, function, event, due);
+            if let Some(key) = key {
+                // The run, as an invocation under the same id asks for it.
+                let expires = work.now().plus_ms(EVENT_ID_DEDUPE_MS);
+                self.remember(work, key, started.unwrap_or(event.seq), expires);
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::world::app::op;
 use crate::world::{World, cancelled_on, event, keyed, retries, spec};
 use dunlin_engine::config::CancelRule;
-use dunlin_engine::{Input, Op, OpKind, Reply, RunStatus};
-use dunlin_types::{OutboundRequest, Payload, StepId};
+use dunlin_engine::{Answer, Input, Op, OpKind, Reply, RunStatus};
+use dunlin_types::{NewEvent, OutboundRequest, Payload, StepId};
 
 fn value(text: &str) -> Payload {
     Payload::from_json(format!("\"{text}\""))
@@ -149,6 +149,33 @@ fn a_function_that_is_invoked_and_triggered_by_invocations_starts_once() {
     });
     world.run_out();
     assert_eq!(world.store.runs.len(), 3, "{}", world.text());
+}
+
+fn identified(name: &str) -> NewEvent {
+    NewEvent {
+        id: Some("order-1".to_owned()),
+        ..event(name)
+    }
+}
+
+#[test]
+fn an_invocation_under_the_id_of_an_event_before_it_tells_the_run_of_that_event() {
+    let mut world = World::of("step a");
+    world.send(identified("go"));
+    world.run_out();
+    let token = world.token();
+    world.input(Input::Invoke {
+        token,
+        function: "app-f".to_owned(),
+        event: Box::new(identified("go")),
+    });
+    world.run_out();
+    let run = world.run(1);
+    assert!(
+        matches!(world.answers[&token], Answer::StartedBefore(before) if before == run),
+        "{:?}",
+        world.answers[&token]
+    );
 }
 
 fn fetch(id: &str, bytes: usize) -> Op {
