@@ -91,7 +91,8 @@ impl Engine {
         let now = work.now();
         for rule in rules {
             let condition = rule.condition.as_deref();
-            // One that can never hold needs no wait; one that is no expression was refused.
+            // One that can never hold needs no wait; one that is no expression was refused. What is
+            // nested too deep to be kept is compared with nothing.
             let Ok(payload) = event_wait(&rule.event, condition, Some(event)) else {
                 continue;
             };

@@ -2,12 +2,12 @@
 //! event, which is fixed when the wait begins.
 
 use dunlin_expr::{Program, Value};
-use dunlin_types::{Coded, Event, Payload};
+use dunlin_types::{Code, Coded, Event, Payload};
 
 /// Why there is no wait.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The expression is none.
+    /// The expression is none, or what it reads cannot be kept.
     Bad(Coded),
     /// The expression cannot become true for any event.
     Never,
@@ -30,5 +30,11 @@ pub(crate) fn event_wait(
         spec["if"] = text.into();
         spec["with"] = program.project(&event);
     }
-    Ok(Payload::from_json(spec.to_string()))
+    let payload = Payload::from_json(spec.to_string());
+    // The part of the event lies deeper here than in the event. A restart must be able to read it.
+    if dunlin_expr::parse_json(payload.bytes()).is_null() {
+        let why = "it reads a part of the run's event that is nested too deep";
+        return Err(Refused::Bad(Coded::new(Code::WaitExpressionBad, why)));
+    }
+    Ok(payload)
 }

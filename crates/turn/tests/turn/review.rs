@@ -1,7 +1,7 @@
 //! Stories that a reading of the engine found missing.
 
 use crate::world::app::op;
-use crate::world::{World, cancelled_on, event, keyed, retries, spec};
+use crate::world::{START, World, cancelled_on, event, keyed, retries, spec};
 use dunlin_engine::config::CancelRule;
 use dunlin_engine::{Answer, Input, Op, OpKind, Reply, RunStatus};
 use dunlin_types::{NewEvent, OutboundRequest, Payload, StepId};
@@ -200,4 +200,40 @@ fn a_request_that_was_answered_is_kept_no_longer() {
     world.send(event("go"));
     world.run_for(10_000);
     assert_eq!(world.live_runs(), 1, "{}", world.text());
+}
+
+#[test]
+fn a_wait_that_reads_a_deeply_nested_event_outlives_a_restart() {
+    for levels in 110..=128 {
+        let deep = format!("{}1{}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let mut world = World::of("step unused");
+        let f = cancelled_by("app-f", "go", "stop");
+        let rule = CancelRule {
+            condition: Some("event.data.k == async.data.k".to_owned()),
+            ..f.cancel[0].clone()
+        };
+        world.register(vec![dunlin_engine::config::FunctionSpec {
+            cancel: vec![rule],
+            ..f
+        }]);
+        world.script("app-f", |_, count| match count {
+            1 => Reply::Ops(vec![one(
+                "w",
+                OpKind::WaitForEvent {
+                    event: "paid".to_owned(),
+                    condition: Some("event.data.k == async.data.k".to_owned()),
+                    until: START.plus_ms(60_000),
+                },
+            )]),
+            _ => done("end"),
+        });
+        let data = Payload::from_json(format!("{{\"k\":{deep}}}"));
+        world.send(NewEvent {
+            data,
+            ..event("go")
+        });
+        world.run_for(10_000);
+        world.restart(true);
+        world.run_out();
+    }
 }
