@@ -125,7 +125,7 @@ impl Index {
             now: event.received,
         };
         let mut items = Vec::new();
-        for shape in &named.shapes {
+        for shape in named.shapes.iter().filter(|s| !s.entries.is_empty()) {
             let values: Vec<u64> = shape
                 .paths
                 .iter()
@@ -182,11 +182,16 @@ impl Index {
 impl Named {
     fn shape(&mut self, paths: Vec<Path>) -> usize {
         let known = self.shapes.iter().position(|shape| shape.paths == paths);
-        known.unwrap_or_else(|| {
+        // One that nobody has any more makes room: each costs every event of the name a look.
+        let vacant = || self.shapes.iter().position(|s| s.entries.is_empty());
+        let at = known.or_else(vacant).unwrap_or(self.shapes.len());
+        if at == self.shapes.len() {
             let entries = BTreeSet::new();
             self.shapes.push(Shape { paths, entries });
-            self.shapes.len() - 1
-        })
+        } else {
+            self.shapes[at].paths = paths;
+        }
+        at
     }
 }
 
@@ -196,4 +201,27 @@ fn combined(values: &[u64]) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(index: &mut Index, item: u64, condition: &str) -> Entry {
+        let spec = format!("{{\"event\":\"paid\",\"if\":\"{condition}\",\"with\":{{}}}}");
+        index
+            .enter(Seq(item), &parse_json(spec.as_bytes()))
+            .unwrap()
+    }
+
+    #[test]
+    fn expressions_that_nobody_waits_with_any_more_leave_nothing_behind() {
+        let mut index = Index::default();
+        enter(&mut index, 1, "async.data.stays == 1");
+        for n in 2..100 {
+            let entry = enter(&mut index, n, &format!("async.data.order{n} == 1"));
+            index.leave(Seq(n), &entry);
+        }
+        assert_eq!(index.names["paid"].shapes.len(), 2);
+    }
 }
