@@ -80,7 +80,11 @@ impl Engine {
             self.postpone(work.now(), run, key);
             return;
         };
-        let called = |live: &Live| live.items.iter().any(|item| item.dispatches > 0);
+        // After an unclean stop nobody knows whether its call was out; it goes out again in a moment.
+        let called = |live: &Live| {
+            let mut items = live.items.iter();
+            items.any(|item| item.dispatches > 0 || item.redispatches > 0)
+        };
         if ledger.started != Timestamp::ZERO || self.live.get(&run).is_some_and(called) {
             self.close_guard(work, run, key);
         } else {

@@ -237,3 +237,18 @@ fn a_wait_that_reads_a_deeply_nested_event_outlives_a_restart() {
         world.run_out();
     }
 }
+
+#[test]
+fn a_run_whose_first_call_a_crash_cut_off_has_begun_all_the_same() {
+    let mut world = World::of("step a");
+    world.delays.call = 10_000;
+    let mut f = spec("app-f", "go", None);
+    f.timeouts.start_ms = Some(5_000);
+    f.config = Payload::from_json("{\"t\":1}");
+    world.register(vec![f]);
+    world.send(event("go"));
+    world.run_for(4_500);
+    world.crash();
+    world.run_out();
+    assert_eq!(world.status(1), RunStatus::Completed, "{}", world.text());
+}
