@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use dunlin_types::{DedupeKey, Event, Seq, Timestamp, limits};
+use dunlin_types::{DedupeKey, Event, Payload, Seq, Timestamp, limits};
 
 use crate::catalog::Catalog;
 use crate::claims::Claims;
@@ -20,7 +20,7 @@ use crate::schedule::Schedule;
 use crate::step::StepRow;
 use crate::tails::Tails;
 use crate::ticks::{Missed, Ticks};
-use crate::waits::Waits;
+use crate::waits::{Waiter, Waits};
 use crate::write::{RunRow, Write};
 
 /// What an operator can set.
@@ -137,6 +137,9 @@ pub struct Engine {
     /// Events that this input has told of and nobody has taken yet, with the function that each has
     /// started directly.
     pub(crate) later: VecDeque<(Arc<Event>, Option<u32>)>,
+    /// Invocations of this input that started nothing: their steps fail once all that the response
+    /// reports is in, because they may be part of a group.
+    pub(crate) skipped: Vec<(Waiter, Payload)>,
 }
 
 /// A context and the outcome that grows under it.
@@ -189,6 +192,7 @@ impl Engine {
             claims: Claims::default(),
             own_limits: BTreeMap::new(),
             later: VecDeque::new(),
+            skipped: Vec::new(),
         }
     }
 

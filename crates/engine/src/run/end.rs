@@ -102,6 +102,7 @@ impl Engine {
     /// it, until nothing of either is left. What goes out may end a run (by a limit), and what ends
     /// tells others; each run ends once, so this ends too.
     pub(crate) fn go_on(&mut self, work: &mut Work<'_, '_>) {
+        self.fail_skipped(work);
         loop {
             while let Some((event, invoked)) = self.later.pop_front() {
                 self.take_event(work, &event);

@@ -103,6 +103,13 @@ impl Engine {
                 invocation.slug
             );
             let error = error_object(Code::InvokeSkipped, "Error", &text);
+            self.skipped.push((waiter, error));
+        }
+    }
+
+    /// The steps fail whose invocations started nothing.
+    pub(crate) fn fail_skipped(&mut self, work: &mut Work<'_, '_>) {
+        for (waiter, error) in std::mem::take(&mut self.skipped) {
             let outcome = Resolution::new(StepKind::Failed, error);
             self.resolve(work, waiter.run, waiter.item, outcome);
         }

@@ -252,3 +252,16 @@ fn a_run_whose_first_call_a_crash_cut_off_has_begun_all_the_same() {
     world.run_out();
     assert_eq!(world.status(1), RunStatus::Completed, "{}", world.text());
 }
+
+#[test]
+fn a_group_with_an_invocation_that_is_skipped_is_discovered_once() {
+    let mut world = World::of("par [ invoke i app-g 60000 caught | step a ] step b");
+    world.register(vec![
+        spec("app-f", "go", None),
+        spec("app-g", "other", None),
+    ]);
+    world.pause(1, true);
+    world.send(keyed("go", 1));
+    world.run_out();
+    assert_eq!(world.lines("r1 call -").len(), 3, "{}", world.text());
+}
