@@ -10,6 +10,7 @@ mod sleep;
 mod step;
 mod wait;
 
+use dunlin_types::limits::{DEFERS_BYTES_MAX, DEFERS_PER_RUN_MAX};
 use dunlin_types::{Code, OutboundRequest, Payload, StepId, Timestamp};
 
 use crate::core::{Engine, Work};
@@ -141,6 +142,10 @@ impl Engine {
                     .extend(self.invoke_row(now, by, flags, Op { kind, ..op }));
                 return;
             }
+            OpKind::DeferAdd(spec) if !self.may_defer(by, &spec, drawn) => {
+                drawn.known = true;
+                return;
+            }
             kind => {
                 drawn
                     .rows
@@ -152,6 +157,18 @@ impl Engine {
             Ok(row) => drawn.rows.push(row),
             Err(refused) => drawn.refused = Some(refused),
         }
+    }
+
+    /// Whether the run may ask for one function more to be started when it has ended.
+    fn may_defer(&self, by: &Reported, spec: &Payload, drawn: &Drawn) -> bool {
+        let kept = self.ledgers.get(by.run).map(|l| &l.state.defers);
+        let kept = kept.into_iter().flat_map(|defers| defers.values());
+        let new = drawn.rows.iter().filter(|r| r.kind == StepKind::Deferred);
+        let all = kept.chain(new.map(|row| &row.payload));
+        let (count, bytes) = all.fold((0, spec.len()), |(count, bytes), one| {
+            (count + 1, bytes + one.len())
+        });
+        count < DEFERS_PER_RUN_MAX && bytes <= DEFERS_BYTES_MAX
     }
 
     /// Whether the step has a result, or an item of its own that is not the one that reports (or

@@ -158,6 +158,11 @@ pub const SLEEP_MS_MAX: i64 = 366 * 24 * 60 * 60 * 1000;
 /// Longest wait for an event, a signal or an invoked run, and the one that is meant where none is
 /// named: 366 days (SDK protocol).
 pub const WAIT_MS_MAX: i64 = SLEEP_MS_MAX;
+/// Functions that one run may ask to have started when it has ended (SDK protocol); more are left
+/// out.
+pub const DEFERS_PER_RUN_MAX: usize = 20;
+/// Input of those functions, in sum (SDK protocol); what goes beyond it is left out.
+pub const DEFERS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of the run's own event that the expression of a wait may read: they are kept with it.
 pub const WAIT_READS_BYTES_MAX: usize = 64 * 1024;
 /// Waits that one event resumes in one decision; the others follow in slices of that many, so that

@@ -265,3 +265,22 @@ fn a_group_with_an_invocation_that_is_skipped_is_discovered_once() {
     world.run_out();
     assert_eq!(world.lines("r1 call -").len(), 3, "{}", world.text());
 }
+
+#[test]
+fn a_run_defers_so_many_functions_and_no_more() {
+    let mut world = World::of("step unused");
+    world.script("app-f", |_, count| {
+        if count > 3 {
+            return done("end");
+        }
+        let many = (0..100).map(|n| one(&format!("d{count}-{n}"), deferred("app-g")));
+        let step = one(&format!("a{count}"), OpKind::StepRun(value("1")));
+        Reply::Ops(many.chain([step]).collect())
+    });
+    world.send(event("go"));
+    world.run_out();
+    assert_eq!(world.status(1), RunStatus::Completed, "{}", world.text());
+    let deferred = |e: &&std::sync::Arc<dunlin_types::Event>| e.name == "inngest/deferred.schedule";
+    let count = world.store.events.values().filter(deferred).count();
+    assert_eq!(count, dunlin_types::limits::DEFERS_PER_RUN_MAX);
+}
