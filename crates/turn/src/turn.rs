@@ -34,6 +34,7 @@ pub struct Turn {
     /// Effects of the commit in flight.
     in_flight: Option<Vec<Effect>>,
     commands: Vec<Command>,
+    draining: bool,
 }
 
 impl Turn {
@@ -56,6 +57,7 @@ impl Turn {
             forming_effects: Vec::new(),
             in_flight: None,
             commands: Vec::new(),
+            draining: false,
         }
     }
 
@@ -94,18 +96,18 @@ impl Turn {
         self.in_flight.is_none() && self.forming.rows() == 0
     }
 
-    /// No more calls go out from here on.
+    /// No more calls go out from here on, and what comes due of runs is left to the next process:
+    /// there may be hours of it.
     pub fn drain(&mut self) {
+        self.draining = true;
         self.engine.drain();
     }
 
     /// When something comes due by itself.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        [self.engine.next_wake(), self.delivery.next_wake()]
-            .into_iter()
-            .flatten()
-            .min()
+        let engine = self.engine.next_wake().filter(|_| !self.draining);
+        engine.into_iter().chain(self.delivery.next_wake()).min()
     }
 
     /// After a restart: sends out what is ready.
@@ -135,14 +137,18 @@ impl Turn {
     /// Takes up timers, and says what is to be done.
     pub fn flush(&mut self, now: Timestamp, seed: u64) -> Vec<Command> {
         if !self.is_full() {
-            for input in self.engine.take_due(now, limits::TIMERS_PER_TURN_MAX) {
-                self.submit(Input::Engine(input), now, seed);
+            if !self.draining {
+                for input in self.engine.take_due(now, limits::TIMERS_PER_TURN_MAX) {
+                    self.submit(Input::Engine(input), now, seed);
+                }
             }
             for input in self.delivery.take_due(now, limits::TIMERS_PER_TURN_MAX) {
                 self.submit(Input::Delivery(input), now, seed);
             }
-            let pictures = self.engine.picture(Seq(self.next_seq), IMAGES_PER_TURN_MAX);
-            self.forming.engine.extend(pictures);
+            if !self.draining {
+                let pictures = self.engine.picture(Seq(self.next_seq), IMAGES_PER_TURN_MAX);
+                self.forming.engine.extend(pictures);
+            }
         }
         self.send_commit();
         std::mem::take(&mut self.commands)

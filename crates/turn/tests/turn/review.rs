@@ -284,3 +284,24 @@ fn a_run_defers_so_many_functions_and_no_more() {
     let count = world.store.events.values().filter(deferred).count();
     assert_eq!(count, dunlin_types::limits::DEFERS_PER_RUN_MAX);
 }
+
+#[test]
+fn a_server_that_stops_leaves_what_is_due_to_the_next_one() {
+    let mut world = World::of("wait w paid 600000");
+    world.delays.call = 0;
+    for _ in 0..300 {
+        world.send(event("go"));
+    }
+    world.run_for(10_000);
+    world.send(event("paid"));
+    world.drain();
+    world.run_for(60_000);
+    assert_eq!(
+        world.store.claims.len(),
+        1,
+        "it stops before all is worked off"
+    );
+    world.restart(true);
+    world.run_out();
+    assert_eq!(world.lines("Completed \"w\"").len(), 300);
+}

@@ -220,6 +220,11 @@ impl World {
         token
     }
 
+    /// No more calls go out: the process is about to stop.
+    pub(crate) fn drain(&mut self) {
+        self.turn.drain();
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&mut self, name: &str) -> Token {
         let token = self.token();
