@@ -81,6 +81,8 @@ pub struct Catalog {
     functions: Vec<Function>,
     /// Functions by the name or pattern of a trigger. Archived ones are not in it.
     triggers: BTreeMap<String, Vec<u32>>,
+    /// Functions by composite id and by UUID. Archived ones are not in it.
+    ids: BTreeMap<String, u32>,
     patterns: bool,
 }
 
@@ -117,9 +119,7 @@ impl Catalog {
 
     /// The function of that composite id or UUID, if it is registered now.
     pub(crate) fn find(&self, function: &str) -> Option<u32> {
-        let named = |f: &&Function| f.row.slug == function || *f.id == *function;
-        let live = self.functions.iter().filter(|f| f.row.archived.is_none());
-        live.filter(named).map(|f| f.row.number).next()
+        self.ids.get(function).copied()
     }
 
     /// Whether any function is triggered by events of that name.
@@ -208,7 +208,11 @@ impl Catalog {
     /// Makes the index of trigger names anew, after functions changed.
     pub(crate) fn index(&mut self) {
         self.triggers.clear();
+        self.ids.clear();
         for function in self.functions.iter().filter(|f| f.row.archived.is_none()) {
+            for id in [function.row.slug.as_str(), &function.id] {
+                self.ids.insert(id.to_owned(), function.row.number);
+            }
             for trigger in &function.triggers {
                 let functions = self.triggers.entry(trigger.name.clone()).or_default();
                 if functions.last() != Some(&function.row.number) {

@@ -351,6 +351,11 @@ impl Live {
                     (item.state, item.redispatches) = (ItemState::Parked, 0);
                 }
             }
+            StepKind::SignalTaken => {
+                if let Some(item) = self.items.get_mut(mark.item) {
+                    item.kind = ItemKind::Timer;
+                }
+            }
             StepKind::Redispatched => {
                 if let Some(item) = self.items.get_mut(mark.item) {
                     item.redispatches = item.redispatches.saturating_add(1);

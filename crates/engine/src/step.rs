@@ -54,6 +54,8 @@ pub enum StepKind {
     DeferAborted = 21,
     /// What the SDK tells about a step beside its result; for traces only.
     Noted = 22,
+    /// Another run has taken over the signal that an item waits for: it can only run out.
+    SignalTaken = 23,
 }
 
 impl StepKind {
@@ -83,6 +85,7 @@ impl StepKind {
             20 => Self::Deferred,
             21 => Self::DeferAborted,
             22 => Self::Noted,
+            23 => Self::SignalTaken,
             _ => return None,
         })
     }

@@ -1,10 +1,70 @@
 //! JSON text becomes a value to evaluate over.
 
-use serde_json::Value;
+use dunlin_types::limits::JSON_DEPTH_LEVELS_MAX;
+use serde::Deserialize as _;
+use serde_json::{Deserializer, Value};
 
-/// The value of a JSON text; null if it is none. Deeper nesting than the parser's own limit (128
-/// levels) counts as none.
+/// Levels that the server's own events wrap around one that was taken in: the trigger of a run is
+/// part of what is told of its end.
+const WRAPPED_LEVELS_MAX: usize = 16;
+
+/// The value of a JSON text; null if it is none, or nested deeper than an event that was taken in
+/// and what the server wraps around it.
 #[must_use]
 pub fn parse_json(text: &[u8]) -> Value {
-    serde_json::from_slice(text).unwrap_or(Value::Null)
+    serde_json::from_slice(text).unwrap_or_else(|_| deep(text).unwrap_or(Value::Null))
+}
+
+/// What the parser takes to be nested too deep, within our own bound.
+fn deep(text: &[u8]) -> Option<Value> {
+    if levels(text) > JSON_DEPTH_LEVELS_MAX + WRAPPED_LEVELS_MAX {
+        return None;
+    }
+    let mut parser = Deserializer::from_slice(text);
+    parser.disable_recursion_limit();
+    let value = Value::deserialize(&mut parser).ok()?;
+    parser.end().ok()?;
+    Some(value)
+}
+
+/// How deep brackets nest outside of strings.
+fn levels(text: &[u8]) -> usize {
+    let (mut level, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b']' | b'}' if !quoted => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        format!("{}\"]\"{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn what_the_server_wraps_around_a_deep_event_is_still_read() {
+        assert!(
+            parse_json(nested(JSON_DEPTH_LEVELS_MAX + WRAPPED_LEVELS_MAX).as_bytes()).is_array()
+        );
+        assert!(
+            parse_json(nested(JSON_DEPTH_LEVELS_MAX + WRAPPED_LEVELS_MAX + 1).as_bytes()).is_null()
+        );
+        assert!(parse_json(nested(1_000_000).as_bytes()).is_null());
+        assert!(parse_json(b"[1").is_null());
+        assert!(parse_json(format!("{} x", nested(130)).as_bytes()).is_null());
+    }
 }

@@ -60,6 +60,9 @@ impl NewRow {
 impl Engine {
     /// Appends the row and places the items that it opens or puts back. The run must be live.
     pub(crate) fn append(&mut self, work: &mut Work<'_, '_>, run: Seq, mut new: NewRow) {
+        if new.kind == StepKind::AwaitedSignal {
+            self.take_signal_over(work, &new.payload);
+        }
         let invoked = match new.after.take() {
             Some(After::Invoke(invocation)) => {
                 let seq = work.seq();

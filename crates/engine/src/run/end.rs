@@ -70,7 +70,10 @@ impl Engine {
         }
         let more = match status {
             RunStatus::Failed => Some(Lifecycle::Failed),
-            RunStatus::Cancelled => Some(Lifecycle::Cancelled),
+            // Nor would a handler of cancellations that is always cancelled come to rest.
+            RunStatus::Cancelled if trigger != Lifecycle::Cancelled.event_name() => {
+                Some(Lifecycle::Cancelled)
+            }
             _ => None,
         };
         for kind in [Some(Lifecycle::Finished), more].into_iter().flatten() {

@@ -310,6 +310,48 @@ fn a_second_waiter_may_take_the_signal_over_even_across_a_restart() {
 }
 
 #[test]
+fn a_signal_that_was_taken_over_does_not_come_back_when_the_newer_wait_has_ended() {
+    for crash in [false, true] {
+        let mut world = started("signal s approve 60000 replace");
+        world.send(keyed("go", 2));
+        world.run_for(5_000);
+        world.signal("approve");
+        world.run_for(5_000);
+        assert_eq!(world.status(2), RunStatus::Completed);
+        if crash {
+            world.crash();
+            world.run_for(2_000);
+        }
+        let token = world.signal("approve");
+        world.run_for(1_000);
+        assert!(
+            matches!(world.answers[&token], Answer::NoSuchSignal),
+            "crash: {crash}"
+        );
+        world.run_out();
+        assert!(
+            world.text().contains("r1 Completed \"?s\""),
+            "{}",
+            world.text()
+        );
+    }
+}
+
+#[test]
+fn a_handler_of_cancellations_that_is_cancelled_itself_comes_to_rest() {
+    let mut world = World::of("sleep s 50000");
+    let mut handler = spec("app-h", "inngest/function.cancelled", None);
+    handler.timeouts.finish_ms = Some(1_500);
+    world.register(vec![spec("app-f", "go", None), handler]);
+    world.program("app-h", "sleep s 50000");
+    world.send(event("go"));
+    world.run_for(2_000);
+    world.cancel(world.run(1));
+    world.run_out();
+    assert_eq!(world.store.runs.len(), 2, "{}", world.text());
+}
+
+#[test]
 fn a_request_is_made_by_the_server_and_retried() {
     let mut world = World::of("fetch f fails 1 step a");
     world.with_options(Options {
@@ -492,6 +534,35 @@ fn what_is_deferred_starts_when_the_run_has_ended() {
     let first_end = world.log.iter().position(|l| l.contains("r1 Completed"));
     let second = world.log.iter().position(|l| l.contains("r2 call"));
     assert!(first_end < second, "{}", world.text());
+}
+
+#[test]
+fn a_run_that_reports_nothing_but_what_it_defers_goes_on() {
+    for program in [
+        "defer app-later",
+        "step a defer app-later",
+        "par [ defer app-later | sleep s 500 ]",
+    ] {
+        let mut world = World::of(program);
+        let only = Some("event.data._inngest.fn_slug == 'app-later'");
+        let later = spec("app-later", "inngest/deferred.schedule", only);
+        world.register(vec![spec("app-f", "go", None), later]);
+        world.program("app-later", "step b");
+        world.send(event("go"));
+        world.run_out();
+        assert_eq!(
+            world.lines("r1 Completed").len(),
+            1,
+            "{program}\n{}",
+            world.text()
+        );
+        assert_eq!(
+            world.lines("r2 Completed").len(),
+            1,
+            "{program}\n{}",
+            world.text()
+        );
+    }
 }
 
 #[test]
