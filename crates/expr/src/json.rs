@@ -1,7 +1,6 @@
 //! JSON text becomes a value to evaluate over.
 
 use dunlin_types::limits::JSON_DEPTH_LEVELS_MAX;
-use serde::Deserialize as _;
 use serde_json::{Deserializer, Value};
 
 /// Levels that the server's own events wrap around one that was taken in: the trigger of a run is
@@ -22,9 +21,9 @@ fn deep(text: &[u8]) -> Option<Value> {
     }
     let mut parser = Deserializer::from_slice(text);
     parser.disable_recursion_limit();
-    let value = Value::deserialize(&mut parser).ok()?;
-    parser.end().ok()?;
-    Some(value)
+    let mut values = parser.into_iter();
+    let value = values.next()?.ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// How deep brackets nest outside of strings.
