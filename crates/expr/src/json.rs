@@ -1,5 +1,6 @@
 //! JSON text becomes a value to evaluate over.
 
+use dunlin_types::json_depth;
 use dunlin_types::limits::JSON_DEPTH_LEVELS_MAX;
 use serde_json::{Deserializer, Value};
 
@@ -16,7 +17,7 @@ pub fn parse_json(text: &[u8]) -> Value {
 
 /// What the parser takes to be nested too deep, within our own bound.
 fn deep(text: &[u8]) -> Option<Value> {
-    if levels(text) > JSON_DEPTH_LEVELS_MAX + WRAPPED_LEVELS_MAX {
+    if json_depth(text) > JSON_DEPTH_LEVELS_MAX + WRAPPED_LEVELS_MAX {
         return None;
     }
     let mut parser = Deserializer::from_slice(text);
@@ -24,26 +25,6 @@ fn deep(text: &[u8]) -> Option<Value> {
     let mut values = parser.into_iter();
     let value = values.next()?.ok()?;
     values.next().is_none().then_some(value)
-}
-
-/// How deep brackets nest outside of strings.
-fn levels(text: &[u8]) -> usize {
-    let (mut level, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in text {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b']' | b'}' if !quoted => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 #[cfg(test)]

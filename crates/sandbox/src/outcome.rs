@@ -117,7 +117,7 @@ fn json(payload: Vec<u8>) -> Result<Bytes, ScriptError> {
     if serde_json::from_slice::<IgnoredAny>(&payload).is_err() {
         return Err(bad("payload is not JSON"));
     }
-    if depth(&payload) > JSON_DEPTH_LEVELS_MAX {
+    if dunlin_types::json_depth(&payload) > JSON_DEPTH_LEVELS_MAX {
         return Err(bad(format!(
             "payload is nested deeper than {JSON_DEPTH_LEVELS_MAX} levels"
         )));
@@ -137,35 +137,9 @@ fn text(payload: Vec<u8>) -> Result<Bytes, ScriptError> {
     Ok(Bytes::from(payload))
 }
 
-/// Levels of objects and arrays in a JSON text.
-fn depth(json: &[u8]) -> usize {
-    let (mut level, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b'}' | b']' if !quoted => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn depth_counts_brackets_outside_of_strings() {
-        assert_eq!(depth(br#"{"a":[1,{"b":"[[[\"[["}]}"#), 3);
-        assert_eq!(depth(b"1"), 0);
-    }
 
     #[test]
     fn a_forged_code_or_body_is_not_passed_on() {

@@ -8,6 +8,7 @@ mod code;
 mod dedupe;
 mod event;
 mod id;
+mod json_depth;
 pub mod limits;
 mod outbound;
 mod payload;
@@ -21,6 +22,7 @@ pub use event::{Event, EventOrigin, EventParts, Lifecycle, NewEvent};
 pub use id::{
     APP_NAMESPACE, BadId, Ksuid, KsuidKind, Seq, Token, Ulid, app_uuid, function_uuid, ulid_for,
 };
+pub use json_depth::json_depth;
 pub use outbound::OutboundRequest;
 pub use payload::Payload;
 pub use secret::Secret;

@@ -125,13 +125,6 @@ pub(crate) fn cut(body: &Bytes, part: &str) -> Payload {
     Payload::from_json(body.slice_ref(part.as_bytes()))
 }
 
-/// How deeply objects and arrays are nested in `text`, without recursing. On text that is not JSON
-/// the number means nothing.
-#[must_use]
-pub fn json_depth(text: &[u8]) -> usize {
-    scan(text).depth
-}
-
 /// What can be told of JSON text at a glance.
 pub(crate) struct Scan {
     /// Nesting of objects and arrays.
@@ -196,7 +189,7 @@ mod tests {
             (r#"[{"a":"[[["},{"b":[1]}]"#, 3),
             (r#"{"a\"[":"\\","b":[[]]}"#, 3),
         ] {
-            assert_eq!(json_depth(text.as_bytes()), depth, "{text}");
+            assert_eq!(scan(text.as_bytes()).depth, depth, "{text}");
         }
     }
 }

@@ -14,5 +14,3 @@ pub mod response;
 pub mod sign;
 pub mod signal;
 pub mod standard_webhooks;
-
-pub use json::json_depth;

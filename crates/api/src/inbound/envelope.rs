@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use dunlin_types::json_depth;
 use dunlin_types::limits::{EVENT_TYPE_CHARS_MAX, JSON_DEPTH_LEVELS_MAX};
 use dunlin_types::{Code, Coded};
-use dunlin_wire::json_depth;
 use serde_json::value::RawValue;
 
 /// The type of a webhook that names none.
