@@ -232,6 +232,12 @@ impl SdkApp {
         format!("http://127.0.0.1:{}/api/inngest", self.port)
     }
 
+    /// The port that it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A client of it.
     #[must_use]
     pub fn client(&self) -> Client {

@@ -18,6 +18,7 @@ pub struct Server {
     process: Option<Process>,
     command: &'static str,
     flags: Flags,
+    variables: Vec<(&'static str, String)>,
     port: u16,
     folder: TempDir,
     client: Client,
@@ -38,7 +39,24 @@ impl Server {
         port: u16,
         flags: impl IntoIterator<Item = T>,
     ) -> Self {
+        Self::start_in(command, port, flags, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn start_in<T: AsRef<str>>(
+        command: &'static str,
+        port: u16,
+        flags: impl IntoIterator<Item = T>,
+        variables: &[(&'static str, &str)],
+    ) -> Self {
         let mut server = Self {
+            variables: variables
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
             process: None,
             command,
             flags: flags
@@ -66,6 +84,7 @@ impl Server {
             .arg("--data-dir")
             .arg(&data)
             .args(&self.flags)
+            .envs(self.variables.iter().cloned())
             .current_dir(self.folder.path());
         let mut process = Process::start("dunlin", &mut command);
         until("server that is ready", async || {

@@ -1,6 +1,6 @@
 //! Apps that are down, broken or silent, and a server that is killed.
 
-use dunlin_tests::{Sdk, Stub, StubAnswer, until};
+use dunlin_tests::{Sdk, SdkApp, Server, Stub, StubAnswer, free_port, text, until};
 use serde_json::{Value, json};
 
 use super::World;
@@ -24,6 +24,20 @@ pub(crate) async fn an_app_that_was_down_gets_its_call(sdk: Sdk) {
     assert_eq!(ended["output"]["a"], 2);
     let counts = world.app.counts().await;
     assert_eq!(counts.steps(&run), json!({ "a": 1, "b": 1, "c": 1 }));
+}
+
+/// Nobody tells the server where the app is, beyond the port that its environment names.
+pub(crate) async fn an_app_is_found_by_itself(sdk: Sdk) {
+    let port = free_port();
+    let app = SdkApp::dev(sdk, "sdk", &format!("http://127.0.0.1:{port}"), &[]).await;
+    let own = app.port().to_string();
+    let flags = ["--memory", "--poll-interval", "200ms"];
+    let server = Server::start_in("dev", port, flags, &[("PORT", &own)]).await;
+    server.synced("sdk").await;
+    let event = json!({ "name": "sdk/sequential", "data": { "n": 1 } });
+    let taken = server.client().post("/e/any", &event).await;
+    let run = server.ended_run_of(&text(&taken.json()["ids"][0])).await;
+    assert_eq!(run["status"], "Completed", "{run}");
 }
 
 pub(crate) async fn broken_apps_fail_with_a_code_and_hold_up_nobody(sdk: Sdk) {

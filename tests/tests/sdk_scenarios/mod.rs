@@ -77,6 +77,8 @@ macro_rules! common_scenarios {
             apps::an_app_that_was_down_gets_its_call,
             apps::apps_and_runs_survive_a_kill_without_a_new_sync,
             production::only_signed_requests_are_taken,
+            production::a_signing_key_is_exchanged,
+            apps::an_app_is_found_by_itself,
             again::a_run_is_made_again_from_its_start_or_a_step,
             again::a_paused_function_holds_its_runs,
             again::many_runs_are_cancelled_at_once,
