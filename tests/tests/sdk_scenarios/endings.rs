@@ -1,6 +1,6 @@
 //! Runs that are ended from outside: by events and by time.
 
-use dunlin_tests::{Sdk, until};
+use dunlin_tests::{Sdk, text, until};
 use serde_json::{Value, json};
 
 use super::World;
@@ -76,6 +76,24 @@ pub(crate) async fn a_cancelling_event_comes_too_late(sdk: Sdk) {
     world.send("stop-soon", json!({})).await;
     world.server.advance("1d").await;
     world.assert_returned(&late, "not cancelled").await;
+}
+
+/// An event of the future makes a run that has yet to begin when its time to do so is over.
+pub(crate) async fn a_run_that_begins_too_late_is_cancelled(sdk: Sdk) {
+    let world = World::hasty(sdk).await;
+    let soon = world.send("plain", json!({})).await;
+    world.server.ended_run_of(&soon).await;
+    let now = &world.events("sdk/plain").await[0]["ts"];
+    let ts = now.as_i64().expect("a time") + 3_600_000;
+    let event = json!({ "name": "sdk/starts-in-time", "data": {}, "ts": ts });
+    let event = world.server.send_raw(&event).await;
+    world.server.advance("11m").await;
+    let run = world.server.ended_run_of(&event).await;
+    assert_eq!(run["status"], "Cancelled", "{run}");
+    assert_eq!(run["reason"], "timeouts.start", "{run}");
+    world.server.advance("1h").await;
+    let calls = world.app.counts().await.calls(&text(&run["run_id"]));
+    assert_eq!(calls, 0, "it was called after all");
 }
 
 pub(crate) async fn a_run_that_takes_too_long_is_cancelled(sdk: Sdk) {

@@ -65,6 +65,7 @@ macro_rules! common_scenarios {
             endings::events_cancel_runs_that_sleep_wait_or_invoke,
             endings::a_cancelling_event_comes_too_late,
             endings::a_run_that_takes_too_long_is_cancelled,
+            endings::a_run_that_begins_too_late_is_cancelled,
             triggers::each_trigger_of_a_function_starts_it,
             triggers::an_event_of_the_future_starts_its_run_then,
             triggers::time_tables_start_runs_over_restarts,
