@@ -1,5 +1,12 @@
 //! Apps and functions as they are registered.
 
+mod flow;
+
+pub use flow::{
+    BatchRule, ConcurrencyRule, DebounceRule, FlowRules, Limit, LimitTarget, Rate, RateRule, Rule,
+    Scope, SingletonMode, SingletonRule,
+};
+
 use dunlin_types::{Code, Payload, Seq, Timestamp};
 
 /// One trigger of a function.
@@ -67,6 +74,8 @@ pub struct FunctionSpec {
     pub cancel: Vec<CancelRule>,
     /// How long its runs may take.
     pub timeouts: Timeouts,
+    /// How its work is spread over time.
+    pub flow: FlowRules,
     /// Rules it asks for that are not enforced.
     pub unbuilt: Vec<String>,
     /// The configuration as it came.
@@ -161,6 +170,8 @@ pub struct FunctionRow {
     pub cancel: Vec<CancelRule>,
     /// How long its runs may take.
     pub timeouts: Timeouts,
+    /// How its work is spread over time.
+    pub flow: FlowRules,
     /// Rules it asks for that are not enforced.
     pub unbuilt: Vec<String>,
     /// The configuration as it came.

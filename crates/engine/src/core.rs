@@ -78,13 +78,15 @@ pub struct Needs {
     pub ledger: Option<Seq>,
     /// Whether these keys are known.
     pub dedupe: Vec<DedupeKey>,
+    /// These events, which may be part of the commit that is forming or in flight.
+    pub events: Vec<Seq>,
 }
 
 impl Needs {
     /// Whether nothing is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ledger.is_none() && self.dedupe.is_empty()
+        self.ledger.is_none() && self.dedupe.is_empty() && self.events.is_empty()
     }
 }
 
@@ -106,6 +108,8 @@ pub struct Loaded {
     pub ledger: Option<LedgerRows>,
     /// The keys that are known, with the rows they made.
     pub known: BTreeMap<DedupeKey, Seq>,
+    /// The events that were asked for, in that order.
+    pub events: Vec<Arc<Event>>,
 }
 
 /// What an input leads to.
@@ -239,16 +243,18 @@ impl Engine {
             Input::Events { events, .. } => Needs {
                 ledger: None,
                 dedupe: self.event_keys(events),
+                ..Needs::default()
             },
             Input::Invoke {
                 function, event, ..
             } => Needs {
                 ledger: None,
                 dedupe: self.invoke_keys(function, event),
+                ..Needs::default()
             },
             _ => Needs {
                 ledger: self.ledger_needed(input),
-                dedupe: Vec::new(),
+                ..Needs::default()
             },
         }
     }

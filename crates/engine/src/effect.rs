@@ -116,6 +116,10 @@ pub enum Answer {
     Done,
     /// There is no such function.
     NoSuchFunction,
+    /// What there is to see.
+    Looked(Box<crate::look::Looked>),
+    /// There is no limit of that name.
+    NoSuchLimit,
     /// The function is paused, or goes on.
     Paused {
         /// Whether that was news.

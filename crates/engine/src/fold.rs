@@ -56,6 +56,7 @@ impl Engine {
                     function: live.function,
                     last: live.last,
                     items,
+                    flow: Vec::new(),
                 }));
             }
         }

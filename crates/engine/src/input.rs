@@ -6,7 +6,8 @@ use dunlin_types::{
     Code, Event, NewEvent, OutboundRequest, Payload, Seq, StepId, Timestamp, Token,
 };
 
-use crate::config::Registration;
+use crate::config::{Limit, Registration};
+use crate::look::Look;
 use crate::step::StepKind;
 
 /// Everything that can happen to the engine.
@@ -108,6 +109,32 @@ pub enum Input {
         /// The event.
         event: Seq,
     },
+    /// Somebody wants to see what waits.
+    Look {
+        /// Who waits.
+        token: Token,
+        /// What for.
+        look: Look,
+    },
+    /// An operator puts a limit.
+    PutLimit {
+        /// Who waits.
+        token: Token,
+        /// The limit; one of its name is replaced.
+        limit: Box<Limit>,
+    },
+    /// An operator removes a limit.
+    RemoveLimit {
+        /// Who waits.
+        token: Token,
+        /// Its name.
+        name: String,
+    },
+    /// A debounce or a batch is to become a run.
+    Gathered {
+        /// Its place.
+        gather: Seq,
+    },
     /// An app registers.
     Register {
         /// Who waits.
@@ -167,6 +194,8 @@ pub struct CallId {
     pub generation: u64,
     /// The app whose slot the call holds.
     pub app: u32,
+    /// The queue whose slots the call holds.
+    pub lane: u32,
 }
 
 /// The answer to a call.

@@ -11,12 +11,14 @@ mod claims;
 pub mod config;
 mod core;
 mod effect;
+pub mod flow;
 mod fold;
 mod input;
 mod inspect;
 mod ledger;
 mod ledgers;
 pub mod live;
+pub mod look;
 mod opcode;
 mod packed;
 mod recover;
@@ -38,4 +40,7 @@ pub use input::{
 pub use ledger::{Ledger, Memo, MemoKind, RunState};
 pub use run::{lifecycle_data, lifecycle_event};
 pub use ticks::Missed;
-pub use write::{CronRow, Image, LifecycleRow, RunEnd, RunRow, RunStatus, Write};
+pub use write::{
+    CounterRow, CronRow, DroppedRow, GatherRow, Image, LifecycleRow, RunEnd, RunRow, RunStatus,
+    Write,
+};

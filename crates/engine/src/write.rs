@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dunlin_types::{DedupeKey, Event, Lifecycle, Payload, Seq, Timestamp};
 
-use crate::config::{AppRow, FunctionRow};
+use crate::config::{AppRow, FunctionRow, Limit, Rule};
 use crate::step::StepRow;
 
 /// How a run ended, or that it has not.
@@ -56,6 +56,66 @@ pub struct RunRow {
     pub due: Timestamp,
     /// The run that it repeats, if it does.
     pub original: Option<Seq>,
+    /// Further events that started it, in order: those of a batch after its first.
+    pub more: Vec<Seq>,
+    /// What its function's rules made of its events ([`crate::flow::RunKeys`]); empty without rules.
+    pub flow: Vec<u8>,
+}
+
+/// How far a rate has been used up under one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterRow {
+    /// The function; 0 for a limit of an operator.
+    pub function: u32,
+    /// Whose rate.
+    pub rule: Rule,
+    /// The key's value, hashed.
+    pub key: DedupeKey,
+    /// When the next one would be due if all came evenly (GCRA's theoretical arrival time), in
+    /// nanoseconds since 1970. None: the row goes, because it no longer matters.
+    pub tat_ns: Option<i64>,
+    /// The run, or the event where there is no run yet, that was let through last.
+    pub last: Seq,
+}
+
+/// Events that are being gathered for one run: a debounce or a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatherRow {
+    /// Its place in the order of the world, which names it.
+    pub seq: Seq,
+    /// The function.
+    pub function: u32,
+    /// [`Rule::Debounce`] or [`Rule::Batch`].
+    pub rule: Rule,
+    /// The key's value as text, as [`crate::flow::key_text`] cuts it; empty without a key.
+    pub key: String,
+    /// When its first event came.
+    pub opened: Timestamp,
+    /// When it is run at the latest as things stand.
+    pub due: Timestamp,
+    /// The event that counts (debounce), or the first one (batch).
+    pub event: Seq,
+    /// That event's own time: of a debounce, older ones do not replace it.
+    pub ts: Timestamp,
+    /// Bytes of its events.
+    pub bytes: u64,
+}
+
+/// An event that a function's rules dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedRow {
+    /// The event.
+    pub event: Seq,
+    /// The function that it did not start.
+    pub function: u32,
+    /// When.
+    pub at: Timestamp,
+    /// The rule that dropped it.
+    pub rule: Rule,
+    /// The key's value as text; empty without a key.
+    pub key: String,
+    /// What was kept instead: a run, or the event that a debounce kept. None if that is not known.
+    pub kept: Option<Seq>,
 }
 
 /// What is added to a run's row when it ends.
@@ -88,6 +148,8 @@ pub struct Image {
     pub last: Seq,
     /// Its open items, as [`crate::live::Items::encode`] writes them.
     pub items: Vec<u8>,
+    /// As [`RunRow::flow`].
+    pub flow: Vec<u8>,
 }
 
 /// An internal event that nobody was triggered by: its body is rendered when somebody reads it.
@@ -148,6 +210,25 @@ pub enum Write {
     Claim(Seq),
     /// All that the event matches has been resumed.
     Claimed(Seq),
+    /// Put or remove a rate's counter; named by function, rule and key.
+    Counter(CounterRow),
+    /// Put a debounce or a batch; named by its place.
+    Gather(GatherRow),
+    /// Append an event to a batch, beyond its first.
+    Gathered {
+        /// The batch.
+        gather: Seq,
+        /// The event.
+        event: Seq,
+    },
+    /// A debounce or a batch has become a run or was given up: it goes, with its events.
+    GatherEnd(Seq),
+    /// An event did not start a function, because of a rule.
+    Dropped(DroppedRow),
+    /// Put a limit of an operator; named by its name.
+    Limit(Limit),
+    /// Remove the limit of that name.
+    LimitGone(String),
     /// Put an app.
     App(AppRow),
     /// Put a function, and the version that it has.
@@ -164,6 +245,7 @@ impl Write {
             Self::RunEnd(end) => 96 + end.output.len(),
             Self::Image(image) => 48 + image.items.len(),
             Self::Function(row) => 256 + row.config.len(),
+            Self::Run(row) => 96 + row.flow.len() + 8 * row.more.len(),
             _ => 96,
         }
     }

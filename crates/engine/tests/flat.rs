@@ -67,6 +67,7 @@ fn begin() -> (Bench, Box<Call>) {
                 retries: None,
                 cancel: Vec::new(),
                 timeouts: Timeouts::default(),
+                flow: Default::default(),
                 unbuilt: Vec::new(),
                 config: Payload::empty_object(),
             }],

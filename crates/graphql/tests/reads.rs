@@ -65,6 +65,7 @@ fn function(number: u32, name: &str) -> FunctionRow {
         retries: None,
         cancel: Vec::<CancelRule>::new(),
         timeouts: Timeouts::default(),
+        flow: Default::default(),
         unbuilt: Vec::new(),
         config: text("{}"),
     }
@@ -94,6 +95,8 @@ fn run(seq: u64, event: u64, function: u32) -> Write {
         created: at(seq as i64),
         due: at(seq as i64),
         original: None,
+        more: Vec::new(),
+        flow: Vec::new(),
     })
 }
 

@@ -73,6 +73,7 @@ fn registration() -> Registration {
             retries: None,
             cancel: Vec::new(),
             timeouts: Timeouts::default(),
+            flow: Default::default(),
             unbuilt: Vec::new(),
             config: Payload::empty_object(),
         }],

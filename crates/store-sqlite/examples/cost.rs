@@ -72,6 +72,8 @@ fn whole_run(first: u64) -> Vec<Write> {
         created: NOW,
         due,
         original: None,
+        more: Vec::new(),
+        flow: Vec::new(),
     }));
     rows.extend((2..5).map(|n| step(first + n)));
     rows.push(Write::RunEnd(RunEnd {

@@ -168,6 +168,7 @@ impl From<FunctionJson> for FunctionRow {
             triggers: json.triggers.into_iter().map(trigger).collect(),
             url: json.url,
             retries: json.retries,
+            flow: Default::default(),
             unbuilt: json.unbuilt,
             config: Payload::from_json(json.config),
         }

@@ -360,3 +360,37 @@ pub const STORE_NAMES_CACHED_MAX: usize = 100_000;
 pub const SHUTDOWN_GRACE_MS: u64 = 10_000;
 /// How long requests that are still open may go on after that.
 pub const SHUTDOWN_REQUESTS_MS: u64 = 1_000;
+/// Value of a flow control key that is kept as it is; a longer one is cut and told apart by a hash.
+pub const FLOW_KEY_BYTES_MAX: usize = 128;
+/// Priority of a run, either way, in seconds (as the reference server).
+pub const PRIORITY_SECS_MAX: i64 = 43_200;
+/// Longest period of a rate limit (SDK protocol).
+pub const RATE_LIMIT_PERIOD_MS_MAX: i64 = 24 * 60 * 60 * 1000;
+/// Shortest period of a throttle, a rate limit or a debounce (SDK protocol).
+pub const FLOW_PERIOD_MS_MIN: i64 = 1_000;
+/// Longest period of a throttle; longer ones would be forgotten about.
+pub const THROTTLE_PERIOD_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Longest period of a debounce (SDK protocol).
+pub const DEBOUNCE_PERIOD_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Fewest events of a batch (SDK protocol).
+pub const BATCH_EVENTS_MIN: u32 = 2;
+/// Most events of a batch: they are one request to the app.
+pub const BATCH_EVENTS_MAX: u32 = 10_000;
+/// Shortest timeout of a batch (SDK protocol).
+pub const BATCH_TIMEOUT_MS_MIN: i64 = 1_000;
+/// Longest timeout of a batch.
+pub const BATCH_TIMEOUT_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Events of one batch together; it is run when they reach it (SDK protocol).
+pub const BATCH_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// How long an idempotency expression's value starts no second run (SDK protocol).
+pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Limits that operators may set.
+pub const OPERATOR_LIMITS_MAX: usize = 1_000;
+/// Items of one run that are shown with what they wait for.
+pub const LOOK_ITEMS_MAX: usize = 100;
+/// Places in a queue that are counted.
+pub const LOOK_PLACES_MAX: usize = 10_000;
+/// Runs that are shown as holders of a limit.
+pub const LOOK_HOLDERS_MAX: usize = 20;
+/// Queues of a function that are shown.
+pub const LOOK_QUEUES_MAX: usize = 100;

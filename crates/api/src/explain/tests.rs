@@ -71,6 +71,7 @@ fn function(number: u32, trigger: &str, expression: Option<&str>) -> FunctionRow
         paused: None,
         cancel: Vec::new(),
         timeouts: dunlin_engine::config::Timeouts::default(),
+        flow: Default::default(),
         unbuilt: Vec::new(),
         config: Payload::empty_object(),
     }

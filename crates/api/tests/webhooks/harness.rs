@@ -164,6 +164,7 @@ impl Server {
             retries: None,
             cancel: Vec::new(),
             timeouts: dunlin_engine::config::Timeouts::default(),
+            flow: Default::default(),
             unbuilt: Vec::new(),
             config: Payload::empty_object(),
         };

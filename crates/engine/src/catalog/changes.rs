@@ -249,6 +249,7 @@ mod tests {
             retries: None,
             cancel: Vec::new(),
             timeouts: Timeouts::default(),
+            flow: Default::default(),
             unbuilt: Vec::new(),
             config: Payload::from_json(config),
         }

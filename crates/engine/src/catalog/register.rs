@@ -232,6 +232,7 @@ fn changed(
         retries: spec.retries,
         cancel: spec.cancel,
         timeouts: spec.timeouts,
+        flow: spec.flow,
         unbuilt: spec.unbuilt,
         config: spec.config,
     };

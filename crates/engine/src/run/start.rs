@@ -51,6 +51,8 @@ impl Engine {
             created: work.now(),
             due,
             original: None,
+            more: Vec::new(),
+            flow: Vec::new(),
         }
     }
 

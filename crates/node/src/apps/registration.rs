@@ -106,6 +106,7 @@ fn function_of(parsed: FunctionConfig) -> FunctionSpec {
             start_ms: parsed.timeouts.start_ms,
             finish_ms: parsed.timeouts.finish_ms,
         },
+        flow: Default::default(),
         unbuilt: parsed.unbuilt,
         config: parsed.raw,
     }

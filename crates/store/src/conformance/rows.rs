@@ -180,6 +180,7 @@ pub(super) fn function(n: u64, number: u32, version: u32) -> FunctionRow {
         ],
         url: format!("http://localhost/api?fnId={number}"),
         retries: maybe(n, (n % 20) as u8),
+        flow: Default::default(),
         unbuilt: vec!["throttle".to_owned()],
         config: json(n),
     }
