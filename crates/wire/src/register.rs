@@ -1,6 +1,7 @@
 //! What an app registers: itself and its functions. Keys are read whatever their letter case, for
 //! one SDK depends on it; what is not known is left alone.
 
+mod flow;
 mod function;
 mod in_band;
 mod rules;
@@ -13,6 +14,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::json::{self, Members};
 
+pub use flow::{
+    BatchRule, ConcurrencyRule, DebounceRule, FlowRules, RateRule, Scope, SingletonMode,
+    SingletonRule,
+};
 pub use function::{FunctionConfig, Trigger};
 pub use in_band::{SYNC_KIND_HEADER, from_in_band};
 pub use rules::{CancelRule, Timeouts};

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use dunlin_types::{Code, Timestamp};
 use dunlin_wire::duration::SleepSpec;
 use dunlin_wire::register::{
-    CancelRule, FunctionConfig, Registration, Timeouts, Trigger, from_in_band, parse_registration,
+    BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionConfig, RateRule,
+    Registration, Scope, Timeouts, Trigger, from_in_band, parse_registration,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,6 +44,34 @@ fn app(functions: Value) -> Value {
     json!({"appName": "app", "url": "http://h/x", "sdk": "js:v4.24.0", "functions": functions})
 }
 
+fn recorded_flow() -> FlowRules {
+    let key = || Some("event.data.k".to_owned());
+    let rate = |limit, period_ms, burst| {
+        Some(RateRule {
+            limit,
+            period_ms,
+            burst,
+            key: key(),
+        })
+    };
+    let at_a_time = |limit, key, scope| ConcurrencyRule { limit, key, scope };
+    FlowRules {
+        concurrency: vec![
+            at_a_time(5, None, Scope::Function),
+            at_a_time(2, key(), Scope::Env),
+        ],
+        throttle: rate(10, 60_000, 2),
+        rate_limit: rate(3, 3_600_000, 0),
+        debounce: Some(DebounceRule {
+            period_ms: 10_000,
+            timeout_ms: Some(60_000),
+            key: key(),
+        }),
+        priority: Some("event.data.p ? 100 : 0".to_owned()),
+        ..FlowRules::default()
+    }
+}
+
 #[test]
 fn every_recorded_registration_is_understood() {
     for (file, text) in RECORDINGS {
@@ -62,15 +91,21 @@ fn every_recorded_registration_is_understood() {
             assert!(!function.triggers.is_empty());
         }
         let find = |slug: &str| app.functions.iter().find(|f| f.slug == slug).unwrap();
-        assert_eq!(find("rec-plain").unbuilt, [""; 0], "{file}");
-        assert_eq!(find("rec-batch").unbuilt, ["batchEvents"], "{file}");
+        assert_eq!(find("rec-plain").flow, FlowRules::default(), "{file}");
+        let batch = BatchRule {
+            size_max: 3,
+            timeout_ms: 30_000,
+            key: None,
+            condition: None,
+        };
+        assert_eq!(find("rec-batch").flow.batch, Some(batch), "{file}");
+        assert_eq!(find("rec-all-options").flow, recorded_flow(), "{file}");
         let stop = |timeout| CancelRule {
             event: "rec/stop".to_owned(),
             condition: Some("event.data.k == async.data.k".to_owned()),
             timeout,
         };
         assert_eq!(find("rec-cancelled").cancel, [stop(None)], "{file}");
-        assert_eq!(find("rec-cancelled").unbuilt, [""; 0], "{file}");
         let options = find("rec-all-options");
         assert_eq!(options.retries, Some(7), "{file}");
         let hour = Timeouts {
@@ -98,7 +133,7 @@ fn every_recorded_registration_is_understood() {
             }],
             "{file}"
         );
-        assert_eq!(failure.unbuilt, [""; 0], "{file}");
+        assert_eq!(failure.flow, FlowRules::default(), "{file}");
     }
 }
 
@@ -196,47 +231,6 @@ fn all_that_is_wrong_with_functions_is_said_at_once() {
     ] {
         assert!(detail.contains(reason), "{reason} in {detail}");
     }
-}
-
-#[test]
-fn rules_that_are_not_enforced_are_named() {
-    let mut asks = function("asks");
-    for rule in [
-        "batchEvents",
-        "rateLimit",
-        "throttle",
-        "debounce",
-        "priority",
-        "singleton",
-    ] {
-        asks[rule] = json!({"limit": 1});
-    }
-    asks["concurrency"] = 5.into();
-    asks["cancel"] = json!([{"event": "a"}]);
-    asks["timeouts"] = json!({"start": "1m"});
-    asks["idempotency"] = "event.data.x".into();
-    asks["triggers"] = json!([{"cron": "TZ=Europe/Oslo 0 9 * * *"}]);
-    let app_ = parse(&app(json!([asks]))).unwrap();
-    assert_eq!(
-        app_.functions[0].unbuilt,
-        [
-            "concurrency",
-            "batchEvents",
-            "rateLimit",
-            "throttle",
-            "debounce",
-            "priority",
-            "singleton",
-            "idempotency"
-        ]
-    );
-    let mut asks_nothing = function("nothing");
-    asks_nothing["concurrency"] = json!([]);
-    asks_nothing["cancel"] = Value::Null;
-    asks_nothing["retries"] = 3.into();
-    let app_ = parse(&app(json!([asks_nothing]))).unwrap();
-    assert_eq!(app_.functions[0].unbuilt, [""; 0]);
-    assert_eq!(app_.functions[0].retries, Some(3));
 }
 
 fn only(function: Value) -> FunctionConfig {
@@ -424,7 +418,7 @@ proptest! {
             prop::collection::vec(any::<u8>(), 0..80),
             "\\{\"appName\":\"a\",\"url\":\"http://h\",\"functions\":\\[\\{[\\[\\]{}\":,a-z0-9 ]{0,60}\\}\\]\\}"
                 .prop_map(String::into_bytes),
-            ("cancel|timeouts|triggers|jitter", "[\\[\\]{}\":,a-z0-9 ]{0,40}").prop_map(|(key, value)| {
+            ("cancel|timeouts|triggers|jitter|concurrency|throttle|batchEvents", "[\\[\\]{}\":,a-z0-9 ]{0,40}").prop_map(|(key, value)| {
                 format!("{{\"appName\":\"a\",\"url\":\"http://h\",\"functions\":[{{\"{key}\":[{{\"event\":\"e\",\"timeout\":\"{value}\"}}]}}]}}").into_bytes()
             }),
         ],

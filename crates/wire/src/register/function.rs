@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use dunlin_types::Payload;
-use dunlin_types::limits::{
-    CONCURRENCY_RULES_MAX, RETRIES_MAX, TRIGGER_EVENT_CHARS_MAX, TRIGGERS_PER_FUNCTION_MAX,
-};
+use dunlin_types::limits::{RETRIES_MAX, TRIGGER_EVENT_CHARS_MAX, TRIGGERS_PER_FUNCTION_MAX};
 
+use super::flow::{self, FlowRules};
 use super::rules::{self, CancelRule, Timeouts};
 use super::url;
 use crate::json::{self, Members};
@@ -48,8 +47,8 @@ pub struct FunctionConfig {
     pub cancel: Vec<CancelRule>,
     /// How long its runs may take.
     pub timeouts: Timeouts,
-    /// Rules it asks for that this version does not enforce.
-    pub unbuilt: Vec<String>,
+    /// How its work is spread over time.
+    pub flow: FlowRules,
     /// All of it, as it was registered.
     pub raw: Payload,
 }
@@ -75,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<FunctionConfig, Refusal> {
     let (url, retries) = step(&members, &mut why);
     let cancel = rules::cancels(&members, &mut why);
     let timeouts = rules::timeouts(&members, &mut why);
-    check_concurrency(&members, &mut why);
+    let flow = flow::rules(&members, &mut why);
     if !why.is_empty() {
         let shown = if slug.is_empty() { name } else { slug };
         return Err((shown, why));
@@ -83,12 +82,12 @@ pub(super) fn parse(text: &str) -> Result<FunctionConfig, Refusal> {
     Ok(FunctionConfig {
         slug,
         name,
-        unbuilt: unbuilt(&members),
         triggers,
         url,
         retries,
         cancel,
         timeouts,
+        flow,
         raw: Payload::from_json(Bytes::copy_from_slice(text.as_bytes())),
     })
 }
@@ -180,37 +179,4 @@ fn step(members: &Members<'_>, why: &mut Vec<String>) -> (String, Option<u8>) {
         }
     });
     (address, retries)
-}
-
-fn check_concurrency(members: &Members<'_>, why: &mut Vec<String>) {
-    let rules = members.get("concurrency").and_then(json::elements);
-    let count = rules.map_or(0, |rules| rules.len());
-    if count > CONCURRENCY_RULES_MAX {
-        why.push(format!(
-            "it has {count} rules for concurrency, at most {CONCURRENCY_RULES_MAX} are allowed"
-        ));
-    }
-}
-
-/// The rules that are not enforced, by their keys.
-const UNBUILT: [&str; 8] = [
-    "concurrency",
-    "batchEvents",
-    "rateLimit",
-    "throttle",
-    "debounce",
-    "priority",
-    "singleton",
-    "idempotency",
-];
-
-fn unbuilt(members: &Members<'_>) -> Vec<String> {
-    let asked = |key: &str| {
-        members.get(key).is_some_and(|text| {
-            let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            !matches!(plain.as_str(), "[]" | "{}" | "\"\"" | "0")
-        })
-    };
-    let asked = UNBUILT.iter().filter(|key| asked(key));
-    asked.map(|key| (*key).to_owned()).collect()
 }

@@ -33,7 +33,7 @@ pub struct Timeouts {
 /// As much of a bad text as a reason repeats.
 const SHOWN_CHARS_MAX: usize = 64;
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
