@@ -15,6 +15,7 @@ mod failpoint;
 mod gateway;
 mod handle;
 mod inbox;
+mod looks;
 mod options;
 mod readers;
 mod start;

@@ -394,3 +394,5 @@ pub const LOOK_PLACES_MAX: usize = 10_000;
 pub const LOOK_HOLDERS_MAX: usize = 20;
 /// Queues of a function that are shown.
 pub const LOOK_QUEUES_MAX: usize = 100;
+/// Longest pause of all calls to an app that asks for one (429 or 503 with `Retry-After`).
+pub const APP_PAUSE_MS_MAX: i64 = 60_000;
