@@ -200,6 +200,7 @@ fn main() {
             function,
             last,
             items: vec![1; 20],
+            flow: Vec::new(),
         })]
     });
     measure.writer.close().unwrap();

@@ -11,9 +11,10 @@ pub(crate) const APPLICATION_ID: i32 = 0x444E_4C4E;
 
 /// Every script, in order; its place, from 1, is its version. A script that was released never
 /// changes again.
-const SCRIPTS: [&str; 2] = [
+const SCRIPTS: [&str; 3] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_waits.sql"),
+    include_str!("migrations/0003_flow.sql"),
 ];
 
 /// The schema of this program.
@@ -55,7 +56,7 @@ pub(crate) fn check_not_newer(version: i64) -> StoreResult<()> {
 pub(crate) fn migrate(db: &Connection) -> StoreResult<()> {
     check_not_newer(version(db)?)?;
     db.execute_batch("BEGIN IMMEDIATE").map_err(coded)?;
-    match apply(db) {
+    match apply(db, &SCRIPTS) {
         Ok(()) => db.execute_batch("COMMIT").map_err(coded),
         Err(error) => {
             // The error that counts is the first one.
@@ -65,9 +66,9 @@ pub(crate) fn migrate(db: &Connection) -> StoreResult<()> {
     }
 }
 
-fn apply(db: &Connection) -> StoreResult<()> {
+fn apply(db: &Connection, scripts: &[&str]) -> StoreResult<()> {
     db.execute_batch(APPLIED).map_err(coded)?;
-    for (version, script) in (1_i64..).zip(SCRIPTS) {
+    for (version, script) in (1_i64..).zip(scripts) {
         let checksum = fnv(script.as_bytes());
         let sql = "SELECT checksum FROM migration WHERE version = ?1";
         let known: Option<i64> = db
@@ -92,7 +93,7 @@ fn apply(db: &Connection) -> StoreResult<()> {
     }
     db.pragma_update(None, "application_id", APPLICATION_ID)
         .map_err(coded)?;
-    db.pragma_update(None, "user_version", VERSION)
+    db.pragma_update(None, "user_version", scripts.len() as i64)
         .map_err(coded)
 }
 
@@ -114,4 +115,62 @@ fn fnv(bytes: &[u8]) -> i64 {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
     }
     hash.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_store::{Reader, Restored, Store};
+    use dunlin_types::{Seq, Timestamp};
+
+    use super::*;
+    use crate::{SqliteStore, open};
+
+    /// A folder as a program with the first `scripts` left it, with two live runs: one has an
+    /// image, both came from event 1.
+    fn left_by(dir: &std::path::Path, scripts: &[&str]) {
+        let db = open::writer(dir).unwrap();
+        apply(&db, scripts).unwrap();
+        db.execute_batch(
+            "INSERT INTO name VALUES (1, 'order.paid');
+             INSERT INTO event VALUES (1, 1, 0, 0, 5, 5, NULL, NULL, NULL, 0, NULL, 0, X'7B7D');
+             INSERT INTO run (seq, fn, version, event, created, due, status, started, ended, last,
+               enc) VALUES (2, 3, 1, 1, 5, 5, 0, 5, 5, 2, 0), (4, 3, 1, 1, 6, 6, 0, 6, 6, 4, 0);
+             INSERT INTO event_run VALUES (1, 2), (1, 4);
+             INSERT INTO image VALUES (2, 3, 2, X'01');
+             UPDATE shard SET fold_from = 3, next_seq = 5, commit_no = 2;",
+        )
+        .unwrap();
+    }
+
+    fn restored(reader: &mut dyn Reader) -> Vec<String> {
+        let mut rows = Vec::new();
+        let mut take = |row| match row {
+            Restored::Image(row) => rows.push(format!("image {} {:?}", row.run, row.flow)),
+            Restored::Run(row) => {
+                rows.push(format!("run {} {:?} {:?}", row.seq, row.flow, row.more))
+            }
+            other => rows.push(format!("{other:?}")),
+        };
+        reader.restore(&mut take).unwrap();
+        rows
+    }
+
+    #[test]
+    fn a_folder_of_any_older_program_is_opened_and_its_live_runs_are_found() {
+        for scripts in (1..SCRIPTS.len()).map(|count| &SCRIPTS[..count]) {
+            let dir = tempfile::tempdir().unwrap();
+            left_by(dir.path(), scripts);
+            let store = SqliteStore::new(dir.path()).unwrap();
+            let (mut writer, start) = store.writer(Timestamp::ZERO).unwrap();
+            assert_eq!((start.next_seq, start.commit_no), (Seq(5), 2));
+            let mut reader = store.reader().unwrap();
+            assert_eq!(restored(&mut *reader), ["image 2 []", "run 4 [] []"]);
+            let ledger = reader.ledger(Seq(2), Seq(2)).unwrap().unwrap();
+            assert_eq!(ledger.run.more, []);
+            assert_eq!(ledger.events[0].name, "order.paid");
+            writer.close().unwrap();
+            drop(writer);
+            assert!(store.writer(Timestamp::ZERO).is_ok());
+        }
+    }
 }

@@ -39,6 +39,29 @@ pub(crate) fn ms(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::ms)
 }
 
+/// A column that is NULL for no bytes.
+pub(crate) fn filled(bytes: &[u8]) -> Option<&[u8]> {
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+/// Places as bytes, eight each.
+pub(crate) fn places(seqs: &[Seq]) -> Vec<u8> {
+    seqs.iter().flat_map(|seq| seq.0.to_be_bytes()).collect()
+}
+
+/// What [`places`] made.
+pub(crate) fn col_places(row: &Row<'_>, column: usize) -> Result<Vec<Seq>> {
+    let Some(bytes) = blob(row, column)? else {
+        return Ok(Vec::new());
+    };
+    let (places, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(bad(column));
+    }
+    let place = |bytes: &[u8; 8]| Seq(u64::from_be_bytes(*bytes));
+    Ok(places.iter().map(place).collect())
+}
+
 /// The row's place in `payload`.
 pub(crate) const fn apart_id(of: Seq, part: Part) -> i64 {
     int(Seq(of.0 * 4 + part as u64))

@@ -3,6 +3,7 @@
 mod config;
 mod delivery;
 mod event;
+mod flow;
 mod restore;
 mod run;
 
@@ -12,9 +13,9 @@ use std::sync::Arc;
 
 use dunlin_delivery as delivery_core;
 use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow};
-use dunlin_engine::LedgerRows;
-use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
+use dunlin_engine::{DroppedRow, LedgerRows};
 use dunlin_store::{
     AttemptFilter, EventFilter, Known, LoggedEvent, MessageFilter, Page, Reader, Restored, RunView,
     StoreResult,
@@ -49,13 +50,19 @@ impl SqliteReader {
 
 /// The condition, the order and the bound of a page, to be put behind other conditions.
 fn page_sql(page: Page, column: &str) -> String {
+    page_then_sql(page, column, "")
+}
+
+/// The same, with an order among rows of one place.
+fn page_then_sql(page: Page, column: &str, then: &str) -> String {
     let after = match (page.after, page.ascending) {
         (None, _) => String::new(),
         (Some(after), true) => format!(" AND {column} > {after}"),
         (Some(after), false) => format!(" AND {column} < {after}"),
     };
     let order = if page.ascending { "ASC" } else { "DESC" };
-    format!("{after} ORDER BY {column} {order} LIMIT {}", page.limit())
+    let limit = page.limit();
+    format!("{after} ORDER BY {column} {order}{then} LIMIT {limit}")
 }
 
 /// Whether rows come from a list, so that their texts are few: the cached statements.
@@ -107,6 +114,10 @@ impl Reader for SqliteReader {
         })
     }
 
+    fn events_at(&mut self, seqs: &[Seq]) -> StoreResult<Vec<Arc<Event>>> {
+        self.together(|db| event::events_at(db, seqs))
+    }
+
     fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>> {
         self.together(|db| known(db, keys))
     }
@@ -141,6 +152,18 @@ impl Reader for SqliteReader {
 
     fn steps(&mut self, run: Seq, last: Option<Seq>) -> StoreResult<Vec<StepRow>> {
         self.together(|db| run::steps(db, run, last))
+    }
+
+    fn dropped_of(&mut self, event: Seq) -> StoreResult<Vec<DroppedRow>> {
+        flow::dropped_of(&self.db, event).map_err(coded)
+    }
+
+    fn dropped(&mut self, function: Option<u32>, page: Page) -> StoreResult<Vec<DroppedRow>> {
+        self.together(|db| flow::dropped(db, function, page))
+    }
+
+    fn limits(&mut self) -> StoreResult<Vec<Limit>> {
+        flow::limits(&self.db).map_err(coded)
     }
 
     fn apps(&mut self) -> StoreResult<Vec<AppRow>> {

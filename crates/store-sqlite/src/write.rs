@@ -2,6 +2,7 @@
 
 mod delivery;
 mod engine;
+mod flow;
 
 use dunlin_store::Batch;
 use dunlin_types::Seq;
@@ -30,7 +31,7 @@ const HOT: [&str; 9] = [
     "INSERT INTO event (seq, name, kind, ref, at, ts, ulid, ext_id, v, user_enc, user, enc, body) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     "INSERT INTO run (seq, fn, version, event, created, due, status, started, ended, last, enc, \
-     original) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?5, ?5, ?1, 0, ?7)",
+     original, flow, more) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?5, ?5, ?1, 0, ?7, ?8, ?9)",
     "INSERT INTO event_run (event, run) VALUES (?1, ?2)",
     "UPDATE run SET status = ?2, started = ?3, ended = ?4, last = ?5, enc = ?6, out = ?7 \
      WHERE seq = ?1 AND status = 0",

@@ -25,6 +25,7 @@ fn engine_seq(write: &engine::Write) -> Option<Seq> {
         Write::Run(row) => Some(row.seq),
         Write::Step(row) => Some(row.mark.seq),
         Write::Function(row) => Some(row.from),
+        Write::Gather(row) => Some(row.seq),
         Write::Dedupe { .. }
         | Write::RunEnd(_)
         | Write::Image(_)
@@ -32,6 +33,12 @@ fn engine_seq(write: &engine::Write) -> Option<Seq> {
         | Write::Cron(_)
         | Write::Claim(_)
         | Write::Claimed(_)
+        | Write::Counter(_)
+        | Write::Gathered { .. }
+        | Write::GatherEnd(_)
+        | Write::Dropped(_)
+        | Write::Limit(_)
+        | Write::LimitGone(_)
         | Write::App(_) => None,
     }
 }

@@ -4,6 +4,8 @@
     reason = "it is test code that other crates' tests call"
 )]
 
+mod flow;
+mod flow_rows;
 mod opened;
 mod rights;
 mod rows;
@@ -14,6 +16,7 @@ mod world;
 
 use std::sync::Arc;
 
+pub use flow::*;
 pub use rights::*;
 pub use stories::*;
 pub use waits::*;
@@ -51,6 +54,12 @@ macro_rules! conformance_tests {
             claims_stay_until_they_are_worked_off
             time_tables_are_kept_by_function_and_text
             a_pause_is_read_back_under_the_same_version
+            counters_are_kept_until_they_no_longer_matter
+            what_is_being_gathered_comes_back_until_it_is_a_run
+            a_batch_is_one_run_of_all_its_events
+            dropped_events_are_told_by_event_and_by_function
+            limits_are_kept_by_their_name
+            what_rules_made_of_a_run_comes_back_with_it
         }
     };
     (@each $make:expr; $($story:ident)*) => {

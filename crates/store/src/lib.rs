@@ -17,5 +17,5 @@ pub use port::{
 };
 pub use view::{
     AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, event_in_full,
-    seeded_key,
+    seeded_key, started_by,
 };

@@ -1,6 +1,7 @@
 //! The in-memory store: what `--memory` and the tests of pure crates run on. It keeps the order,
 //! the refusals and the fencing of a real one, but nothing survives the process.
 
+mod flow;
 mod read;
 mod state;
 

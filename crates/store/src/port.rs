@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dunlin_delivery as delivery;
 use dunlin_engine as engine;
-use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::{StepMark, StepRow};
 use dunlin_types::{Code, DedupeKey, Event, Seq, Timestamp, Ulid};
 
@@ -70,23 +70,37 @@ pub struct Start {
     pub commit_no: u64,
 }
 
-/// A row from which memory is rebuilt. They come in this order: apps, functions, time tables, images, runs of
-/// the tail that are live, step rows of the tail by place, applications, sources, endpoints, and
-/// deliveries that are pending.
+/// A row from which memory is rebuilt. They come in this order: apps, functions, time tables,
+/// limits, images, runs of the tail that are live, step rows of the tail by place, counters,
+/// gathers and what they gathered by place, applications, sources, endpoints, and deliveries that
+/// are pending.
 #[derive(Debug)]
 pub enum Restored {
     /// An app.
     App(AppRow),
     /// The newest version of a function.
-    Function(FunctionRow),
+    Function(Box<FunctionRow>),
     /// How far a time table has been worked off.
     Cron(engine::CronRow),
+    /// A limit of an operator.
+    Limit(Limit),
     /// The image of a live run.
     Image(engine::Image),
     /// A live run of the tail.
     Run(engine::RunRow),
     /// A row of the tail of the step log; its run may have ended.
     Step(StepMark),
+    /// A rate's counter, lapsed or not.
+    Counter(engine::CounterRow),
+    /// A debounce or a batch that has not become a run.
+    Gather(engine::GatherRow),
+    /// An event of such a batch, beyond its first.
+    Gathered {
+        /// The batch.
+        gather: Seq,
+        /// The event.
+        event: Seq,
+    },
     /// An application of the management API.
     Application(Arc<delivery::Application>),
     /// A source.
@@ -153,7 +167,13 @@ pub trait Reader: Send {
     /// As every read.
     fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>>;
 
-    /// A run's rows, for its ledger. `last` is the end of its chain of step rows, its own row if
+    /// Events by their places, in the order that is asked for.
+    ///
+    /// # Errors
+    /// As every read; also where one of them is not there, or has no body of its own.
+    fn events_at(&mut self, seqs: &[Seq]) -> StoreResult<Vec<Arc<Event>>>;
+
+    /// A run's rows, for its ledger, with all events that started it in order. `last` is the end of its chain of step rows, its own row if
     /// there are none.
     ///
     /// # Errors
@@ -184,7 +204,7 @@ pub trait Reader: Send {
     /// As every read.
     fn run(&mut self, run: Seq) -> StoreResult<Option<RunView>>;
 
-    /// Runs that an event started, oldest first, at most a page.
+    /// Runs that an event started, alone or with others, oldest first, at most a page.
     ///
     /// # Errors
     /// As every read.
@@ -202,6 +222,30 @@ pub trait Reader: Send {
     /// # Errors
     /// As every read.
     fn steps(&mut self, run: Seq, last: Option<Seq>) -> StoreResult<Vec<StepRow>>;
+
+    /// The functions that an event did not start because of their rules, by number.
+    ///
+    /// # Errors
+    /// As every read.
+    fn dropped_of(&mut self, event: Seq) -> StoreResult<Vec<engine::DroppedRow>>;
+
+    /// Events that rules dropped, of one function or of all, newest event first (or oldest first if
+    /// the page says so); the page goes by the event's place. It never ends within an event, so it
+    /// may be longer than asked for by what else was dropped of its last one.
+    ///
+    /// # Errors
+    /// As every read.
+    fn dropped(
+        &mut self,
+        function: Option<u32>,
+        page: Page,
+    ) -> StoreResult<Vec<engine::DroppedRow>>;
+
+    /// All limits of operators, by name.
+    ///
+    /// # Errors
+    /// As every read.
+    fn limits(&mut self) -> StoreResult<Vec<Limit>>;
 
     /// All apps.
     ///

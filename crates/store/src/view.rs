@@ -115,6 +115,11 @@ pub fn seeded_key(id: Ulid) -> DedupeKey {
     DedupeKey::new(b"send", &id.0.to_be_bytes())
 }
 
+/// The events that started a run, in order: one, or those of a batch.
+pub fn started_by(run: &RunRow) -> impl Iterator<Item = Seq> + '_ {
+    std::iter::once(run.event).chain(run.more.iter().copied())
+}
+
 /// A run and how it ended, if it has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunView {
@@ -140,10 +145,12 @@ pub fn event_in_full(
         return Ok(None);
     };
     let Some(end) = run.end else { return Ok(None) };
-    let trigger = match reader.event(run.row.event)? {
-        Some(LoggedEvent::Full(event)) => vec![event],
-        _ => Vec::new(),
-    };
+    let mut trigger = Vec::with_capacity(1 + run.row.more.len());
+    for seq in started_by(&run.row) {
+        if let Some(LoggedEvent::Full(event)) = reader.event(seq)? {
+            trigger.push(event);
+        }
+    }
     let functions = reader.functions_at(row.seq)?;
     let slug = functions
         .iter()

@@ -7,7 +7,7 @@ use dunlin_store::{EventFilter, LoggedEvent, Page, seeded_key};
 use dunlin_types::{
     Event, EventOrigin, EventParts, Lifecycle, Payload, Seq, Timestamp, Ulid, ulid_for,
 };
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use super::{known, list, page_sql};
 use crate::names;
@@ -100,6 +100,12 @@ fn read(db: &Connection, row: &Row<'_>) -> Result<LoggedEvent> {
         v: row.get(8)?,
         origin,
     })))
+}
+
+/// Events with their bodies, all of them.
+pub(super) fn events_at(db: &Connection, seqs: &[Seq]) -> Result<Vec<Arc<Event>>> {
+    let one = |seq: &Seq| full(db, *seq)?.ok_or(Error::QueryReturnedNoRows);
+    seqs.iter().map(one).collect()
 }
 
 /// An event with its body, if there is one at that place.

@@ -6,7 +6,7 @@ use dunlin_engine::{CronRow, Image};
 use dunlin_store::Restored;
 use rusqlite::{Connection, Result, Row};
 
-use super::{config, delivery, run};
+use super::{config, delivery, flow, run};
 use crate::pack::{blob, col_at, col_seq};
 
 pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result<()> {
@@ -14,7 +14,7 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
         take(Restored::App(row));
     }
     for row in config::functions(db)? {
-        take(Restored::Function(row));
+        take(Restored::Function(Box::new(row)));
     }
     each(db, "SELECT fn, schedule, last FROM cron", |row| {
         take(Restored::Cron(CronRow {
@@ -24,14 +24,14 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
         }));
         Ok(())
     })?;
-    each(
-        db,
-        "SELECT run, fn, last, items FROM image ORDER BY run",
-        |row| {
-            take(Restored::Image(image(row)?));
-            Ok(())
-        },
-    )?;
+    for limit in flow::limits(db)? {
+        take(Restored::Limit(limit));
+    }
+    let sql = "SELECT run, fn, last, items, flow FROM image ORDER BY run";
+    each(db, sql, |row| {
+        take(Restored::Image(image(row)?));
+        Ok(())
+    })?;
     let tail = "seq >= (SELECT fold_from FROM shard WHERE id = 0)";
     let start = run::START;
     let sql = format!("SELECT {start} FROM run WHERE {tail} AND status = 0 ORDER BY seq");
@@ -44,6 +44,7 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
         take(Restored::Step(run::mark(row)?));
         Ok(())
     })?;
+    flow::restore(db, take)?;
     for row in config::applications(db)? {
         take(Restored::Application(Arc::new(row)));
     }
@@ -63,7 +64,11 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
     })
 }
 
-fn each(db: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+pub(super) fn each(
+    db: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
     let mut statement = db.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -78,5 +83,6 @@ fn image(row: &Row<'_>) -> Result<Image> {
         function: row.get(1)?,
         last: col_seq(row, 2)?,
         items: blob(row, 3)?.unwrap_or_default().to_vec(),
+        flow: blob(row, 4)?.unwrap_or_default().to_vec(),
     })
 }

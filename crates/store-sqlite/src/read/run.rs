@@ -2,15 +2,17 @@
 
 use dunlin_engine::step::{Source, StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{LedgerRows, RunEnd, RunRow, RunStatus};
-use dunlin_store::{Page, RunView};
+use dunlin_store::{Page, RunView, started_by};
 use dunlin_types::{Payload, Seq, StepId};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::{event, list, page_sql};
-use crate::pack::{EVENT, OUTPUT, bad, blob, col_at, col_opt_seq, col_payload, col_seq, int};
+use crate::pack::{
+    EVENT, OUTPUT, bad, blob, col_at, col_opt_seq, col_payload, col_places, col_seq, int,
+};
 
 /// The part that [`row`] reads.
-pub(super) const START: &str = "seq, fn, version, event, created, due, original";
+pub(super) const START: &str = "seq, fn, version, event, created, due, original, flow, more";
 const END: &str = "status, started, ended, last, enc, out";
 
 /// The part that [`mark`] reads.
@@ -26,21 +28,23 @@ pub(super) fn row(row: &Row<'_>) -> Result<RunRow> {
         created: col_at(row, 4)?,
         due: col_at(row, 5)?,
         original: col_opt_seq(row, 6)?,
+        flow: blob(row, 7)?.unwrap_or_default().to_vec(),
+        more: col_places(row, 8)?,
     })
 }
 
 fn view(db: &Connection, columns: &Row<'_>) -> Result<RunView> {
     let row = row(columns)?;
-    let status = RunStatus::from_number(columns.get(7)?).ok_or_else(|| bad(7))?;
+    let status = RunStatus::from_number(columns.get(9)?).ok_or_else(|| bad(9))?;
     let end = match status {
         RunStatus::Live => None,
         status => Some(RunEnd {
             run: row.seq,
             status,
-            started: col_at(columns, 8)?,
-            ended: col_at(columns, 9)?,
-            output: col_payload(db, columns, 12, row.seq)?,
-            last: col_seq(columns, 10)?,
+            started: col_at(columns, 10)?,
+            ended: col_at(columns, 11)?,
+            output: col_payload(db, columns, 14, row.seq)?,
+            last: col_seq(columns, 12)?,
             imaged: false,
         }),
     };
@@ -84,7 +88,10 @@ pub(super) fn ledger(db: &Connection, run: Seq, last: Seq) -> Result<Option<Ledg
         .query_row([int(run)], row)
         .optional()?;
     let Some(start) = start else { return Ok(None) };
-    let events = event::full(db, start.event)?.into_iter().collect();
+    let events = started_by(&start).map(|seq| event::full(db, seq));
+    let events = events
+        .filter_map(Result::transpose)
+        .collect::<Result<_>>()?;
     Ok(Some(LedgerRows {
         run: start,
         events,

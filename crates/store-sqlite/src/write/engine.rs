@@ -8,7 +8,7 @@ use rusqlite::{Error, Result, params};
 
 use super::{Hot, Rows};
 use crate::json::{FunctionJson, text};
-use crate::pack::{EVENT, OUTPUT, PLAIN, Part, inline, int, opt_int};
+use crate::pack::{EVENT, OUTPUT, PLAIN, Part, filled, inline, int, opt_int, places};
 
 impl Rows<'_> {
     pub(super) fn engine(&mut self, write: &Write) -> Result<()> {
@@ -41,6 +41,13 @@ impl Rows<'_> {
                     .execute([int(*event)])?;
                 Ok(())
             }
+            Write::Counter(row) => self.counter(row),
+            Write::Gather(row) => self.gather(row),
+            Write::Gathered { gather, event } => self.gathered(*gather, *event),
+            Write::GatherEnd(gather) => self.gather_end(*gather),
+            Write::Dropped(row) => self.dropped(row),
+            Write::Limit(limit) => self.limit(limit),
+            Write::LimitGone(name) => self.limit_gone(name),
             Write::App(row) => self.app(row),
             Write::Function(row) => self.function(row),
         }
@@ -176,8 +183,13 @@ impl Rows<'_> {
             row.created.ms(),
             row.due.ms(),
             opt_int(row.original),
+            filled(&row.flow),
+            filled(&places(&row.more)),
         ])?;
         self.hot(Hot::EventRun)?.execute([event, seq])?;
+        for event in &row.more {
+            self.hot(Hot::EventRun)?.execute([int(*event), seq])?;
+        }
         Ok(())
     }
 
@@ -207,13 +219,15 @@ impl Rows<'_> {
     fn image(&mut self, image: &Image) -> Result<()> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO image (run, fn, last, items) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO image (run, fn, last, items, flow) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 int(image.run),
                 image.function,
                 int(image.last),
-                image.items
+                image.items,
+                filled(&image.flow),
             ])?;
         Ok(())
     }

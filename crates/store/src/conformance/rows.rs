@@ -10,7 +10,7 @@ use dunlin_delivery::{
 };
 use dunlin_engine::config::{AppRow, CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
 use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
-use dunlin_engine::{RunEnd, RunRow, RunStatus};
+use dunlin_engine::{Image, RunEnd, RunRow, RunStatus};
 use dunlin_types::{
     Code, DedupeKey, Event, EventOrigin, EventParts, Payload, Secret, Seq, StepId, Timestamp, Ulid,
     ulid_for,
@@ -23,7 +23,7 @@ pub(super) fn at(n: u64) -> Timestamp {
     Timestamp::from_ms(1_795_000_000_000 + n.cast_signed() * 7)
 }
 
-fn maybe<T>(n: u64, value: T) -> Option<T> {
+pub(super) fn maybe<T>(n: u64, value: T) -> Option<T> {
     n.is_multiple_of(2).then_some(value)
 }
 
@@ -70,6 +70,18 @@ pub(super) fn run(n: u64, event: Seq) -> RunRow {
         created: at(n),
         due: at(n + 9),
         original: maybe(n, Seq(n / 2)),
+        more: Vec::new(),
+        flow: maybe(n / 2, vec![n as u8; 5]).unwrap_or_default(),
+    }
+}
+
+pub(super) fn image(n: u64, run: Seq, last: Seq) -> Image {
+    Image {
+        run,
+        function: n as u32,
+        last,
+        items: vec![1, run.0 as u8, n as u8],
+        flow: maybe(run.0 / 2, vec![run.0 as u8; 5]).unwrap_or_default(),
     }
 }
 

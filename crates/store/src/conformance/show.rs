@@ -128,6 +128,7 @@ pub fn all(reader: &mut dyn Reader, next: Seq) -> Vec<String> {
     reader.restore(&mut |row| out.push(restored(&row))).unwrap();
     out.push(format!("{:?}", reader.apps().unwrap()));
     out.push(format!("{:?}", reader.known(&World::keys()).unwrap()));
+    out.push(format!("{:?}", reader.limits().unwrap()));
     for seq in (0..next.0).map(Seq) {
         out.push(format!("{seq}: {}", of_place(reader, seq)));
     }
@@ -163,9 +164,10 @@ fn of_place(reader: &mut dyn Reader, seq: Seq) -> String {
     let delivery = reader.delivery(seq).unwrap();
     let attempt = reader.attempt(seq).unwrap();
     let event = event.as_ref().map(logged);
+    let dropped = reader.dropped_of(seq).unwrap();
     format!(
         "{event:?} {of_id:?} {run:?} {steps:?} {ledger:?} {functions:?} {endpoints:?} {message:?} \
-         {delivery:?} {attempt:?}"
+         {delivery:?} {attempt:?} {dropped:?}"
     )
 }
 
@@ -190,6 +192,9 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
         out.extend(events.iter().map(logged));
     }
     out.push(format!("{:?}", reader.runs(page).unwrap()));
+    for function in [None, Some(0), Some(1)] {
+        out.push(format!("{:?}", reader.dropped(function, page).unwrap()));
+    }
     for filter in message_filters() {
         let messages = reader.messages(&filter, page).unwrap();
         out.extend(messages.iter().map(|row| message(row)));

@@ -8,9 +8,9 @@ use dunlin_engine as engine;
 use dunlin_types::{Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, limits};
 
 use super::opened::Opened;
-use super::{Harness, rows, show};
+use super::{Harness, flow_rows, rows, show};
 use crate::port::{Known, Reader, Restored};
-use crate::view::{EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key};
+use crate::view::{EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key, started_by};
 
 /// Every kind of row comes back with every field, at once and after a restart.
 pub fn every_row_is_read_back_as_it_was_written(make: &dyn Fn() -> Box<dyn Harness>) {
@@ -48,8 +48,10 @@ fn check_engine(reader: &mut dyn Reader, write: &engine::Write) {
         },
         engine::Write::Run(row) => {
             assert_eq!(reader.run(row.seq).unwrap().unwrap().row, *row);
-            let of_event = reader.runs_of_event(row.event, Page::oldest(250)).unwrap();
-            assert!(of_event.iter().any(|run| run.row == *row));
+            for event in started_by(row) {
+                let of_event = reader.runs_of_event(event, Page::oldest(250)).unwrap();
+                assert!(of_event.iter().any(|run| run.row == *row));
+            }
         }
         engine::Write::Step(row) => {
             let steps = reader.steps(row.mark.run, Some(row.mark.seq)).unwrap();
@@ -111,14 +113,36 @@ fn rank(row: &Restored) -> usize {
         Restored::App(_) => 0,
         Restored::Function(_) => 1,
         Restored::Cron(_) => 2,
-        Restored::Image(_) => 3,
-        Restored::Run(_) => 4,
-        Restored::Step(_) => 5,
-        Restored::Application(_) => 6,
-        Restored::Source(_) => 7,
-        Restored::Endpoint(_) => 8,
-        Restored::Delivery(_) => 9,
+        Restored::Limit(_) => 3,
+        Restored::Image(_) => 4,
+        Restored::Run(_) => 5,
+        Restored::Step(_) => 6,
+        Restored::Counter(_) => 7,
+        Restored::Gather(_) => 8,
+        Restored::Gathered { .. } => 9,
+        Restored::Application(_) => 10,
+        Restored::Source(_) => 11,
+        Restored::Endpoint(_) => 12,
+        Restored::Delivery(_) => 13,
     }
+}
+
+/// Rows of the delivery core from place 12 to 16; what is returned waits, another is done.
+fn set_up_with_a_delivery_pending(opened: &mut Opened) -> delivery::DeliveryRow {
+    let mut waiting = rows::delivery(0, Seq(12), Seq(11));
+    let mut done = rows::delivery(0, Seq(13), Seq(11));
+    opened.delivery(vec![
+        delivery::Write::Delivery(waiting.clone()),
+        delivery::Write::Delivery(done.clone()),
+        delivery::Write::Source(rows::source(14, Seq(14))),
+        delivery::Write::Endpoint(rows::endpoint(15, Seq(15), 1)),
+        delivery::Write::Application(rows::application(16, Seq(16))),
+    ]);
+    waiting.tries += 1;
+    done.state = delivery::DeliveryState::Succeeded;
+    let changed = [waiting.clone(), done].map(delivery::Write::Delivery);
+    opened.delivery(changed.to_vec());
+    waiting
 }
 
 /// A restart reads images and the tail: kinds in the port's order, places ascending.
@@ -126,12 +150,7 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
     let harness = make();
     let mut opened = Opened::new(&*harness);
     let (old, ended, new) = (Seq(2), Seq(3), Seq(8));
-    let image = engine::Image {
-        run: old,
-        function: 4,
-        last: Seq(5),
-        items: vec![1, 2, 3],
-    };
+    let image = rows::image(4, old, Seq(5));
     opened.engine(vec![
         engine::Write::Run(rows::run(2, Seq(1))),
         engine::Write::Run(rows::run(3, Seq(1))),
@@ -150,23 +169,18 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
         engine::Write::Step(later[0].clone()),
         engine::Write::Step(later[1].clone()),
     ]);
-    let mut waiting = rows::delivery(0, Seq(12), Seq(11));
-    let mut done = rows::delivery(0, Seq(13), Seq(11));
-    opened.delivery(vec![
-        delivery::Write::Delivery(waiting.clone()),
-        delivery::Write::Delivery(done.clone()),
-        delivery::Write::Source(rows::source(14, Seq(14))),
-        delivery::Write::Endpoint(rows::endpoint(15, Seq(15), 1)),
-        delivery::Write::Application(rows::application(16, Seq(16))),
-    ]);
-    waiting.tries += 1;
-    done.state = delivery::DeliveryState::Succeeded;
-    let changed = [waiting.clone(), done].map(delivery::Write::Delivery);
-    opened.delivery(changed.to_vec());
+    let waiting = set_up_with_a_delivery_pending(&mut opened);
     opened.engine(vec![
         engine::Write::App(rows::app(17, 0)),
         engine::Write::Function(rows::function(18, 0, 1)),
         engine::Write::Function(rows::function(19, 0, 2)),
+        engine::Write::Gathered {
+            gather: Seq(20),
+            event: Seq(1),
+        },
+        engine::Write::Gather(flow_rows::gather(20, Seq(20))),
+        engine::Write::Counter(flow_rows::counter(21, 0)),
+        engine::Write::Limit(flow_rows::limit(22, 0)),
     ]);
     let opened = opened.restart(&*harness, false);
     let mut read = Vec::new();
@@ -174,11 +188,18 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
     assert!(read.is_sorted_by_key(rank), "{read:?}");
     let expected = [
         Restored::App(rows::app(17, 0)),
-        Restored::Function(rows::function(19, 0, 2)),
+        Restored::Function(Box::new(rows::function(19, 0, 2))),
+        Restored::Limit(flow_rows::limit(22, 0)),
         Restored::Image(image),
         Restored::Run(rows::run(8, Seq(1))),
         Restored::Step(later[0].mark),
         Restored::Step(later[1].mark),
+        Restored::Counter(flow_rows::counter(21, 0)),
+        Restored::Gather(flow_rows::gather(20, Seq(20))),
+        Restored::Gathered {
+            gather: Seq(20),
+            event: Seq(1),
+        },
         Restored::Application(rows::application(16, Seq(16))),
         Restored::Source(rows::source(14, Seq(14))),
         Restored::Endpoint(rows::endpoint(15, Seq(15), 1)),
@@ -479,12 +500,7 @@ pub fn a_live_runs_steps_are_found_without_its_end(make: &dyn Fn() -> Box<dyn Ha
         opened.reader().steps(Seq(1), None).unwrap(),
         [a.clone(), b.clone()]
     );
-    let image = engine::Image {
-        run: Seq(1),
-        function: 0,
-        last: Seq(4),
-        items: vec![1],
-    };
+    let image = rows::image(0, Seq(1), Seq(4));
     opened.engine(vec![
         engine::Write::Image(image),
         engine::Write::FoldFrom(Seq(6)),

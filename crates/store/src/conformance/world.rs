@@ -5,11 +5,15 @@ use std::sync::Arc;
 use dunlin_delivery as delivery;
 use dunlin_delivery::{DedupeRow, DeliveryRow, EndpointVersionRow};
 use dunlin_engine as engine;
-use dunlin_engine::{Image, LifecycleRow};
+use dunlin_engine::LifecycleRow;
 use dunlin_types::{DedupeKey, Lifecycle, Seq};
 
+use super::flow_rows::{self, Gathers};
 use super::rows;
 use crate::port::{Batch, Start};
+
+/// Kinds of choices: 0 to 8 the engine's, 9 to 15 the delivery core's, the rest flow control's.
+const KINDS: u8 = 22;
 
 /// What has been written so far, as far as the next batch depends on it.
 #[derive(Clone, Debug)]
@@ -20,6 +24,7 @@ pub struct World {
     events: Vec<Seq>,
     /// Live runs: the run, the end of its chain, whether it has an image.
     live: Vec<(Seq, Seq, bool)>,
+    gathers: Gathers,
     versions: [u32; 4],
     endpoints: Vec<(Seq, u32)>,
     messages: Vec<Seq>,
@@ -37,6 +42,7 @@ impl World {
             epoch: start.epoch,
             events: Vec::new(),
             live: Vec::new(),
+            gathers: Gathers::default(),
             versions: [0; 4],
             endpoints: Vec::new(),
             messages: Vec::new(),
@@ -78,10 +84,10 @@ impl World {
         let mut batch = self.empty();
         for (kind, pick) in choices {
             let pick = usize::from(*pick);
-            if kind % 16 < 9 {
-                self.engine(kind % 16, pick, &mut batch.engine);
-            } else {
-                self.delivery(kind % 16, pick, &mut batch.delivery);
+            match kind % KINDS {
+                kind @ 0..9 => self.engine(kind, pick, &mut batch.engine),
+                kind @ 9..16 => self.delivery(kind, pick, &mut batch.delivery),
+                kind => self.flow(kind, pick, &mut batch.engine),
             }
         }
         batch
@@ -90,8 +96,8 @@ impl World {
     /// A batch that holds every kind of row.
     #[must_use]
     pub fn everything(&mut self) -> Batch {
-        let choices: Vec<(u8, u8)> = (0..160_u8)
-            .map(|n| (n % 16, (n / 16).wrapping_mul(37)))
+        let choices: Vec<(u8, u8)> = (0..10 * KINDS)
+            .map(|n| (n % KINDS, (n / KINDS).wrapping_mul(37)))
             .collect();
         self.batch(&choices)
     }
@@ -109,11 +115,13 @@ impl World {
                 out.push(engine::Write::Event(rows::event(n)));
             }
             1 => {
-                let event = self.events.get(pick % self.events.len().max(1));
-                out.push(engine::Write::Run(rows::run(
-                    n,
-                    event.copied().unwrap_or(Seq(0)),
-                )));
+                let first = pick % self.events.len().max(1);
+                let mut events = self.events[first..].iter().copied();
+                let run = rows::run(n, events.next().unwrap_or(Seq(0)));
+                out.push(engine::Write::Run(engine::RunRow {
+                    more: events.take(n as usize % 3).collect(),
+                    ..run
+                }));
                 self.live.push((Seq(n), Seq(n), false));
             }
             2 | 3 => {
@@ -164,16 +172,29 @@ impl World {
     fn fold(&mut self, n: u64, out: &mut Vec<engine::Write>) {
         for (run, last, imaged) in &mut self.live {
             *imaged = true;
-            let items = vec![1, run.0 as u8, n as u8];
-            let image = Image {
-                run: *run,
-                function: n as u32,
-                last: *last,
-                items,
-            };
-            out.push(engine::Write::Image(image));
+            out.push(engine::Write::Image(rows::image(n, *run, *last)));
         }
         out.push(engine::Write::FoldFrom(Seq(n)));
+    }
+
+    fn flow(&mut self, kind: u8, pick: usize, out: &mut Vec<engine::Write>) {
+        let n = self.seq();
+        match kind {
+            16 => out.push(engine::Write::Counter(flow_rows::counter(n, pick as u64))),
+            17 => out.push(self.gathers.put(n, pick)),
+            18 => out.extend(self.gathers.add(n, pick)),
+            19 => out.extend(self.gathers.end(pick)),
+            20 => {
+                let event = self.events.get(pick % self.events.len().max(1));
+                let row = flow_rows::dropped(n, event.copied().unwrap_or(Seq(0)), pick as u32 % 3);
+                out.push(engine::Write::Dropped(row));
+            }
+            _ if pick % 4 == 3 => {
+                let name = flow_rows::limit(n, pick as u64 / 4).name;
+                out.push(engine::Write::LimitGone(name));
+            }
+            _ => out.push(engine::Write::Limit(flow_rows::limit(n, pick as u64 / 4))),
+        }
     }
 
     fn delivery(&mut self, kind: u8, pick: usize, out: &mut Vec<delivery::Write>) {

@@ -5,16 +5,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow};
-use dunlin_engine::LedgerRows;
-use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
+use dunlin_engine::{DroppedRow, LedgerRows};
 use dunlin_types::{Code, DedupeKey, Event, EventOrigin, Seq, Timestamp, Ulid};
 
 use super::state::State;
 use super::{MemoryReader, locked};
 use crate::port::{Known, Reader, Restored, StoreError, StoreResult};
 use crate::view::{
-    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key,
+    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key, started_by,
 };
 
 /// A page of the rows that `keep` keeps.
@@ -95,6 +95,14 @@ impl State {
         newer.map_or(known, |(seq, _)| *seq)
     }
 
+    /// The event at that place, if it has a body of its own.
+    fn full(&self, seq: Seq) -> Option<Arc<Event>> {
+        match self.events.get(&seq)? {
+            LoggedEvent::Full(event) => Some(Arc::clone(event)),
+            LoggedEvent::Lifecycle(_) => None,
+        }
+    }
+
     fn event_of(&self, id: Ulid) -> Option<Seq> {
         let seq = id
             .seq()
@@ -111,10 +119,13 @@ impl State {
             .for_each(|row| take(Restored::App(row.clone())));
         self.functions
             .values()
-            .for_each(|row| take(Restored::Function(row.clone())));
+            .for_each(|row| take(Restored::Function(Box::new(row.clone()))));
         self.crons
             .values()
             .for_each(|row| take(Restored::Cron(row.clone())));
+        self.flow
+            .limits()
+            .for_each(|limit| take(Restored::Limit(limit.clone())));
         self.images
             .values()
             .for_each(|row| take(Restored::Image(row.clone())));
@@ -125,6 +136,7 @@ impl State {
         live.for_each(|(_, run)| take(Restored::Run(run.row.clone())));
         let tail = self.steps.range(self.fold_from..);
         tail.for_each(|(_, row)| take(Restored::Step(row.mark)));
+        self.flow.restore(take);
         self.applications
             .values()
             .for_each(|row| take(Restored::Application(Arc::clone(row))));
@@ -177,12 +189,19 @@ impl Reader for MemoryReader {
 
     fn claims(&mut self) -> StoreResult<Vec<Arc<Event>>> {
         let state = locked(&self.state);
-        let events = state.claims.iter().filter_map(|seq| state.events.get(seq));
-        let full = |event: &LoggedEvent| match event {
-            LoggedEvent::Full(event) => Some(Arc::clone(event)),
-            LoggedEvent::Lifecycle(_) => None,
+        let events = state.claims.iter().filter_map(|seq| state.full(*seq));
+        Ok(events.collect())
+    }
+
+    fn events_at(&mut self, seqs: &[Seq]) -> StoreResult<Vec<Arc<Event>>> {
+        let state = locked(&self.state);
+        let one = |seq: &Seq| {
+            state.full(*seq).ok_or_else(|| StoreError {
+                code: Code::StoreCorrupt,
+                detail: format!("the event {seq} is not there"),
+            })
         };
-        Ok(events.filter_map(full).collect())
+        seqs.iter().map(one).collect()
     }
 
     fn known(&mut self, keys: &[DedupeKey]) -> StoreResult<BTreeMap<DedupeKey, Known>> {
@@ -198,10 +217,8 @@ impl Reader for MemoryReader {
         let Some(found) = state.runs.get(&run) else {
             return Ok(None);
         };
-        let events = match state.events.get(&found.row.event) {
-            Some(LoggedEvent::Full(event)) => vec![Arc::clone(event)],
-            _ => Vec::new(),
-        };
+        let events = started_by(&found.row).filter_map(|seq| state.full(seq));
+        let events = events.collect();
         let steps = state.chain(run, last)?;
         Ok(Some(LedgerRows {
             run: found.row.clone(),
@@ -254,6 +271,18 @@ impl Reader for MemoryReader {
             (None, Some(RunView { end: None, .. })) => state.newest_step(run),
         };
         state.chain(run, last)
+    }
+
+    fn dropped_of(&mut self, event: Seq) -> StoreResult<Vec<DroppedRow>> {
+        Ok(locked(&self.state).flow.dropped_of(event))
+    }
+
+    fn dropped(&mut self, function: Option<u32>, slice: Page) -> StoreResult<Vec<DroppedRow>> {
+        Ok(locked(&self.state).flow.dropped(function, slice))
+    }
+
+    fn limits(&mut self) -> StoreResult<Vec<Limit>> {
+        Ok(locked(&self.state).flow.limits().cloned().collect())
     }
 
     fn apps(&mut self) -> StoreResult<Vec<AppRow>> {

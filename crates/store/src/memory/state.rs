@@ -11,11 +11,12 @@ use dunlin_delivery::{
 use dunlin_engine as engine;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::StepRow;
-use dunlin_engine::{CronRow, Image, RunEnd};
+use dunlin_engine::{CronRow, Image, RunEnd, RunRow};
 use dunlin_types::{DedupeKey, Seq, Timestamp};
 
+use super::flow::Flow;
 use crate::port::{Batch, Known};
-use crate::view::{LoggedEvent, RunView};
+use crate::view::{LoggedEvent, RunView, started_by};
 
 pub(super) struct State {
     pub(super) written_to: bool,
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub(super) images: BTreeMap<Seq, Image>,
     pub(super) crons: BTreeMap<(u32, String), CronRow>,
     pub(super) claims: BTreeSet<Seq>,
+    pub(super) flow: Flow,
     pub(super) apps: BTreeMap<u32, AppRow>,
     pub(super) functions: BTreeMap<u32, FunctionRow>,
     pub(super) function_versions: BTreeMap<(u32, u32), FunctionRow>,
@@ -66,6 +68,7 @@ impl Default for State {
             images: BTreeMap::new(),
             crons: BTreeMap::new(),
             claims: BTreeSet::new(),
+            flow: Flow::default(),
             apps: BTreeMap::new(),
             functions: BTreeMap::new(),
             function_versions: BTreeMap::new(),
@@ -190,16 +193,7 @@ impl State {
                     },
                 );
             }
-            engine::Write::Run(row) => {
-                self.event_runs.insert((row.event, row.seq));
-                self.runs.insert(
-                    row.seq,
-                    RunView {
-                        row: row.clone(),
-                        end: None,
-                    },
-                );
-            }
+            engine::Write::Run(row) => self.run(row),
             engine::Write::Step(row) => {
                 self.steps.insert(row.mark.seq, Arc::new(row.clone()));
             }
@@ -221,6 +215,13 @@ impl State {
             engine::Write::Claimed(event) => {
                 self.claims.remove(event);
             }
+            engine::Write::Counter(row) => self.flow.counter(*row),
+            engine::Write::Gather(row) => self.flow.gather(row),
+            engine::Write::Gathered { gather, event } => self.flow.gathered(*gather, *event),
+            engine::Write::GatherEnd(gather) => self.flow.gather_end(*gather),
+            engine::Write::Dropped(row) => self.flow.drop_event(row),
+            engine::Write::Limit(limit) => self.flow.limit(limit),
+            engine::Write::LimitGone(name) => self.flow.limit_gone(name),
             engine::Write::App(row) => {
                 self.apps.insert(row.number, row.clone());
             }
@@ -230,6 +231,13 @@ impl State {
                 self.function_versions.insert(version, row.clone());
             }
         }
+    }
+
+    fn run(&mut self, row: &RunRow) {
+        let events = started_by(row).map(|event| (event, row.seq));
+        self.event_runs.extend(events);
+        let (row, end) = (row.clone(), None);
+        self.runs.insert(row.seq, RunView { row, end });
     }
 
     fn end(&mut self, end: &RunEnd) {
