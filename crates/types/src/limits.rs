@@ -396,3 +396,16 @@ pub const LOOK_HOLDERS_MAX: usize = 20;
 pub const LOOK_QUEUES_MAX: usize = 100;
 /// Longest pause of all calls to an app that asks for one (429 or 503 with `Retry-After`).
 pub const APP_PAUSE_MS_MAX: i64 = 60_000;
+/// How long a look at the engine may wait for the commit before it; a store that does not commit
+/// must not keep those waiting who want to know why.
+pub const LOOK_MS_MAX: u64 = 5_000;
+/// Functions whose debounces and batches an explanation of one event looks at.
+pub const EXPLAINED_GATHERS_MAX: usize = 20;
+/// Functions, and apps, with series of their own in the metrics; the rest is one sum.
+pub const METRICS_LABELS_MAX: usize = 200;
+/// Name of a limit of an operator.
+pub const OPERATOR_LIMIT_NAME_CHARS_MAX: usize = 64;
+/// A host name (RFC 1035).
+pub const HOST_NAME_CHARS_MAX: usize = 253;
+/// What a limit of an operator may allow at a time or in a period; more is no limit.
+pub const OPERATOR_LIMIT_COUNT_MAX: u32 = 1_000_000;
