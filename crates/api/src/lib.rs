@@ -6,6 +6,7 @@
 mod auth;
 mod error;
 mod explain;
+mod flow;
 mod guard;
 mod hosts;
 mod inbound;
@@ -33,6 +34,7 @@ pub fn router(api: Api) -> Router {
         .merge(ingest_api::routes())
         .merge(svix::routes())
         .merge(explain::routes())
+        .merge(flow::routes())
         .merge(simulate::routes())
         .merge(sdk::routes())
         .merge(testing::routes());

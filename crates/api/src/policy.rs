@@ -255,10 +255,17 @@ pub const TABLE: &[Route] = &[
     read("/api/replays", Who::SigningKeyOrAdmin, Shape::Svix),
     read("/api/replays/{id}", Who::SigningKeyOrAdmin, Shape::Svix),
     manage("DELETE", "/api/replays/{id}"),
+    // Flow control: why something waits, and limits of operators.
+    manage("GET", "/api/runs/{id}/waiting"),
+    manage("GET", "/api/functions/{slug}/queues"),
+    manage("GET", "/api/functions/{slug}/dropped"),
+    manage("GET", "/api/limits"),
+    manage("PUT", "/api/limits/{name}"),
+    manage("DELETE", "/api/limits/{name}"),
+    manage("GET", "/metrics"),
     // Taken for later.
     manage("GET", "/webhooks/{*rest}"),
     manage("POST", "/webhooks/{*rest}"),
-    manage("GET", "/metrics"),
     // Test mode.
     read("/test/", Who::TestOnly, Shape::Public),
     read("/test/idle", Who::TestOnly, Shape::Public),

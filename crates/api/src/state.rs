@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dunlin_node::{Jobs, Node, ServerKind};
-use dunlin_types::Secret;
+use dunlin_types::{Secret, Timestamp};
 use dunlin_wire::sign::SigningKey;
 
 /// How the HTTP side is set up.
@@ -67,6 +67,8 @@ pub struct Api {
     pub options: Arc<ApiOptions>,
     /// Bulk cancellations and replays.
     pub jobs: Jobs,
+    /// When it began to serve.
+    pub started: Timestamp,
 }
 
 impl Api {
@@ -75,6 +77,7 @@ impl Api {
     pub fn new(node: Node, options: ApiOptions) -> Self {
         Self {
             jobs: Jobs::new(node.clone()),
+            started: node.now(),
             node,
             options: Arc::new(options),
         }

@@ -222,6 +222,7 @@ impl<'a> Steps<'a> {
         if !seen || span.queued.is_none() {
             span.queued = given(row.ended);
         }
+        span.item = Some(row.mark.seq);
         span.status = SpanStatus::Queued;
         if !info.op().is_called() {
             span.status = SpanStatus::Waiting;
@@ -241,6 +242,7 @@ impl<'a> Steps<'a> {
         } else {
             SpanStatus::Running
         };
+        self.spans[place].item = Some(row.mark.item);
         self.tried(place, row, status);
     }
 
@@ -270,6 +272,7 @@ impl<'a> Steps<'a> {
         span.started = span.started.or(given(row.started));
         span.status = status;
         if ended {
+            span.item = None;
             span.ended = given(row.ended);
             (span.output, span.error) = outcome(row, thrown);
         }
@@ -310,6 +313,7 @@ impl<'a> Steps<'a> {
     fn keep(&mut self, place: usize, row: &StepRow, status: SpanStatus) {
         let span = &mut self.spans[place];
         span.kept = true;
+        span.item = None;
         span.status = status;
         // An invoked function's error comes from its own run.
         let thrown = match span.info {
@@ -344,6 +348,7 @@ impl<'a> Steps<'a> {
         }
         for span in self.spans.iter_mut().filter(|s| !s.status.is_final()) {
             span.status = SpanStatus::Cancelled;
+            span.item = None;
             span.ended = given(end.ended);
         }
         self.spans
@@ -368,6 +373,7 @@ impl<'a> Steps<'a> {
             ..Span::default()
         });
         span.attempts += 1;
+        span.item = None;
         (span.status, span.ended, span.error) = (status, given(end.ended), error);
     }
 }

@@ -1,6 +1,6 @@
 //! The tree: a run, its steps, and their attempts.
 
-use dunlin_types::{Payload, StepId, Timestamp, Ulid};
+use dunlin_types::{Payload, Seq, StepId, Timestamp, Ulid};
 
 use crate::error::SpanError;
 use crate::info::{StepInfo, StepOp};
@@ -58,6 +58,8 @@ pub struct Span {
     pub status: SpanStatus,
     /// The step, where it is one.
     pub step: Option<StepId>,
+    /// The item of the run that goes on with it, as long as it is open.
+    pub item: Option<Seq>,
     /// What kind of step, and what its kind has to tell; none for runs and attempts.
     pub info: Option<StepInfo>,
     /// Attempts made so far; those of a step that was tried again are its children.

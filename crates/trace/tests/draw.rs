@@ -105,6 +105,8 @@ fn run(end: Option<(RunStatus, &str)>) -> RunView {
             created: at(0),
             due: at(0),
             original: None,
+            more: Vec::new(),
+            flow: Vec::new(),
         },
         end: end.map(|(status, output)| RunEnd {
             run: Seq(RUN),
@@ -587,4 +589,23 @@ fn what_is_no_step_is_not_drawn_and_reasons_are_told_instead_of_outputs() {
         &[],
         "Check out SKIPPED 0>5>1000\nskipped: FunctionPaused",
     );
+}
+
+#[test]
+fn an_open_step_names_the_item_that_goes_on_with_it_until_it_ends() {
+    let planned = row(11, StepKind::Planned, 0, 10).step("a");
+    let failed = row(12, StepKind::Retried, 11, 30).due(5000).attempt(1);
+    let done = row(13, StepKind::Ran, 11, 60).step("a").closes();
+    let inline = row(14, StepKind::Retried, RUN, 70)
+        .step("b")
+        .due(5000)
+        .attempt(1);
+    let mut rows = vec![planned, failed];
+    let items = |rows: &[StepRow]| -> Vec<Option<Seq>> {
+        let trace = drawn(&run(None), rows);
+        trace.root.children.iter().map(|span| span.item).collect()
+    };
+    assert_eq!(items(&rows), [Some(Seq(11))]);
+    rows.extend([done, inline]);
+    assert_eq!(items(&rows), [None, Some(Seq(RUN))]);
 }

@@ -8,6 +8,7 @@ use dunlin_types::{Coded, Timestamp, function_uuid, ulid_for};
 use serde_json::{Value, json};
 
 use super::load::EventFacts;
+use super::rules;
 use super::shape::{Explanation, NearMiss, Target, Verdict};
 
 pub(super) fn explain(facts: &EventFacts, now: Timestamp) -> Explanation {
@@ -89,6 +90,11 @@ fn triggers(function: &FunctionRow) -> impl Iterator<Item = (&str, Option<&str>)
         })
 }
 
+/// Whether the function has a trigger for events of that name.
+pub(super) fn knows(function: &FunctionRow, name: &str) -> bool {
+    triggers(function).any(|(trigger, _)| covers(trigger, name))
+}
+
 fn at_function(
     facts: &EventFacts,
     function: &FunctionRow,
@@ -109,21 +115,22 @@ fn at_function(
     }
     let at = |outcome, reason: String| Verdict::new(target(facts, function), outcome, reason);
     let verdict = if let Some(run) = started.filter(|run| is_skipped(run)) {
-        let reason = "the function was paused, so the run is recorded and was never started";
-        let mut verdict = at("skipped", reason.to_owned());
+        let mut verdict = rules::skipped(run, at);
         verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
         verdict.fact("status", status_of(run, now).into())
     } else if let Some(run) = started {
         let mut verdict = at("started", "the event started a run".to_owned());
         verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
         verdict.fact("status", status_of(run, now).into())
+    } else if let Some(drop) = rules::drop_of(facts, function) {
+        rules::dropped(drop, at)
     } else if function.archived.is_some() {
         at(
             "archived",
             "its app no longer registered the function".to_owned(),
         )
     } else {
-        not_started(facts, &covering, json, at)
+        not_started(facts, function, &covering, json, at)
     };
     Some(with_notes(facts, function, verdict))
 }
@@ -131,6 +138,7 @@ fn at_function(
 /// Why a function that knows the name started no run.
 fn not_started(
     facts: &EventFacts,
+    function: &FunctionRow,
     covering: &[Option<&str>],
     json: &Value,
     at: impl Fn(&'static str, String) -> Verdict,
@@ -141,6 +149,9 @@ fn not_started(
         .map(|text| judge(*text, json, event.received))
         .collect();
     if judged.iter().any(|one| matches!(one, Judged::True)) {
+        if let Some(gathering) = rules::gathering(facts, function, json) {
+            return rules::gathered(&gathering, at);
+        }
         if event.id != event.internal_id.to_string() {
             let reason = format!(
                 "an event of the id `{}` had started it within the day before",
@@ -245,9 +256,6 @@ fn status_of(run: &RunView, now: Timestamp) -> &'static str {
 /// What may explain further why a function does not do what its author expects.
 fn with_notes(facts: &EventFacts, function: &FunctionRow, verdict: Verdict) -> Verdict {
     let mut verdict = verdict.fact("slug", function.slug.as_str().into());
-    if !function.unbuilt.is_empty() {
-        verdict = verdict.fact("unbuiltRules", json!(function.unbuilt));
-    }
     let current = facts.now.iter().find(|one| one.number == function.number);
     if let Some(since) = current.and_then(|one| one.paused) {
         verdict = verdict.fact("pausedSince", since.rfc3339().into());

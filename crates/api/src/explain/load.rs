@@ -7,11 +7,13 @@ use dunlin_delivery::{
     AttemptRow, Config, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
 };
 use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::look::GatherView;
 use dunlin_store::{AttemptFilter, Page, Reader, RunView, StoreResult, event_in_full};
 use dunlin_types::limits::{EXPLAINED_RUNS_MAX, PAGE_ITEMS_MAX, REPEATS_COUNTED_MAX};
 use dunlin_types::{Event, EventOrigin, Seq, Ulid};
 
 use super::shape::Repeats;
+use crate::flow::{Dropped, dropped_of};
 use crate::svix::{endpoint_ids, find_message_anywhere};
 
 /// After everything that was ever written; places fit into the positive half of 64 bits.
@@ -28,6 +30,16 @@ pub(super) enum Asked {
 pub(super) enum Facts {
     Message(Box<MessageFacts>),
     Event(Box<EventFacts>),
+}
+
+impl Facts {
+    /// The events that it is about.
+    pub(super) fn events(&mut self) -> Vec<&mut EventFacts> {
+        match self {
+            Self::Message(facts) => facts.events.values_mut().collect(),
+            Self::Event(facts) => vec![facts],
+        }
+    }
 }
 
 /// A message, and all that it met.
@@ -60,6 +72,10 @@ pub(super) struct EventFacts {
     pub(super) now: Vec<FunctionRow>,
     pub(super) apps: Vec<AppRow>,
     pub(super) runs: Vec<RunView>,
+    /// At functions whose rules dropped it.
+    pub(super) dropped: Vec<Dropped>,
+    /// Debounces and batches that gather events now, of functions that may have it in one.
+    pub(super) gathering: BTreeMap<u32, Vec<GatherView>>,
     pub(super) repeats: Repeats,
 }
 
@@ -155,6 +171,8 @@ fn event_facts(reader: &mut dyn Reader, seq: Seq) -> StoreResult<Option<EventFac
         now: reader.functions_at(LATEST)?,
         apps: reader.apps()?,
         runs: runs(reader, seq)?,
+        dropped: dropped_of(reader, seq)?,
+        gathering: BTreeMap::new(),
         event,
         repeats,
     }))

@@ -5,6 +5,7 @@
 mod endpoints;
 mod functions;
 mod load;
+mod rules;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use dunlin_types::limits::EXPLAINED_GATHERS_MAX;
 use dunlin_types::{Code, Ulid};
 
 use self::load::Asked;
@@ -34,10 +36,29 @@ async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Reply {
         .node
         .read(move |reader| load::facts(reader, &config, &asked))
         .await?;
+    let mut facts = facts.ok_or_else(|| Refused::plain(Code::NotFound))?;
+    gathering(&api, &mut facts).await?;
     let now = api.node.now();
-    let explanation = match facts.ok_or_else(|| Refused::plain(Code::NotFound))? {
+    let explanation = match facts {
         load::Facts::Message(facts) => endpoints::explain(&facts, now),
         load::Facts::Event(facts) => functions::explain(&facts, now),
     };
     Ok(axum::Json(explanation).into_response())
+}
+
+/// Looks for the events in what functions gather now.
+async fn gathering(api: &Api, facts: &mut load::Facts) -> Result<(), Refused> {
+    let mut looked_at = 0;
+    for event in facts.events() {
+        for function in rules::undecided(event) {
+            if looked_at == EXPLAINED_GATHERS_MAX {
+                return Ok(());
+            }
+            looked_at += 1;
+            if let Some(seen) = api.node.queues(function).await? {
+                event.gathering.insert(function, seen.gathering);
+            }
+        }
+    }
+    Ok(())
 }

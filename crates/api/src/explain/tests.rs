@@ -8,15 +8,17 @@ use dunlin_delivery::{
     AttemptResult, AttemptRow, DeliveryRow, DeliveryState, EndpointConfig, EndpointVersionRow,
     Message, Trigger,
 };
-use dunlin_engine::config::{AppRow, FunctionRow, TriggerSpec};
-use dunlin_engine::{RunEnd, RunRow, RunStatus};
+use dunlin_engine::config::{AppRow, BatchRule, FunctionRow, Rule, TriggerSpec};
+use dunlin_engine::look::GatherView;
+use dunlin_engine::{DroppedRow, RunEnd, RunRow, RunStatus};
 use dunlin_store::RunView;
 use dunlin_types::{Code, Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, ulid_for};
 use serde_json::{Value, json};
 
 use super::load::{EventFacts, MessageFacts};
 use super::shape::Repeats;
-use super::{endpoints, functions};
+use super::{endpoints, functions, rules};
+use crate::flow::{Dropped, Kept};
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
@@ -72,7 +74,6 @@ fn function(number: u32, trigger: &str, expression: Option<&str>) -> FunctionRow
         cancel: Vec::new(),
         timeouts: dunlin_engine::config::Timeouts::default(),
         flow: Default::default(),
-        unbuilt: Vec::new(),
         config: Payload::empty_object(),
     }
 }
@@ -84,6 +85,8 @@ fn facts(event: Arc<Event>, functions: Vec<FunctionRow>) -> EventFacts {
         then: functions,
         apps: vec![app(None)],
         runs: Vec::new(),
+        dropped: Vec::new(),
+        gathering: BTreeMap::new(),
         repeats: Repeats::default(),
     }
 }
@@ -97,6 +100,8 @@ fn run(function: u32, end: Option<RunStatus>) -> RunView {
         created: NOW,
         due: NOW,
         original: None,
+        more: Vec::new(),
+        flow: Vec::new(),
     };
     let end = end.map(|status| RunEnd {
         run: Seq(60),
@@ -164,6 +169,104 @@ fn an_expression_that_cannot_be_evaluated_says_why() {
 }
 
 #[test]
+fn an_event_that_a_rule_dropped_names_the_rule_the_key_and_what_was_kept() {
+    let functions = vec![function(0, "a/b", None), function(1, "a/b", None)];
+    let mut facts = facts(event("a/b", None, &json!({})), functions);
+    facts.runs = vec![run(1, None)];
+    facts.dropped = vec![Dropped {
+        row: DroppedRow {
+            event: Seq(50),
+            function: 0,
+            at: NOW,
+            rule: Rule::RateLimit,
+            key: "cus_1".to_owned(),
+            kept: Some(Seq(40)),
+        },
+        kept: Some(Kept::Run("RUN40".to_owned())),
+    }];
+    let shown = of_event(&facts);
+    let verdict = &shown["verdicts"][0];
+    assert_eq!(verdict["outcome"], "dropped");
+    let said = verdict["reason"].as_str().unwrap();
+    assert_eq!(
+        said,
+        "the function's rateLimit was used up under key \"cus_1\""
+    );
+    let detail = &verdict["detail"];
+    assert_eq!(
+        (&detail["rule"], &detail["key"]),
+        (&json!("rateLimit"), &json!("cus_1"))
+    );
+    assert_eq!(detail["kept"], json!({"kind": "run", "id": "RUN40"}));
+    assert_eq!(shown["verdicts"][1]["outcome"], "started");
+}
+
+#[test]
+fn an_event_in_a_batch_or_a_debounce_says_when_that_is_due() {
+    let mut batches = function(0, "a/b", None);
+    batches.flow.batch = Some(BatchRule {
+        size_max: 10,
+        timeout_ms: 60_000,
+        key: Some("event.data.customer".to_owned()),
+        condition: None,
+    });
+    let view = |key: &str, due: i64| GatherView {
+        rule: Rule::Batch,
+        key: key.to_owned(),
+        events: 3,
+        opened: NOW,
+        due: NOW.plus_ms(due),
+    };
+    let mut facts = facts(
+        event("a/b", None, &json!({"customer": "cus_2"})),
+        vec![batches],
+    );
+    assert_eq!(rules::undecided(&facts), [0]);
+    facts.gathering = BTreeMap::from([(0, vec![view("cus_1", 1000), view("cus_2", 2000)])]);
+    let shown = of_event(&facts);
+    let verdict = &shown["verdicts"][0];
+    assert_eq!(verdict["outcome"], "gathering");
+    let detail = &verdict["detail"];
+    assert_eq!(
+        (&detail["rule"], &detail["key"]),
+        (&json!("batchEvents"), &json!("cus_2"))
+    );
+    assert_eq!(detail["due"], NOW.plus_ms(2000).rfc3339());
+    facts.runs = vec![run(0, None)];
+    assert!(rules::undecided(&facts).is_empty());
+    assert_eq!(of_event(&facts)["verdicts"][0]["outcome"], "started");
+}
+
+#[test]
+fn a_run_that_a_singleton_skipped_names_the_one_that_was_live() {
+    let mut facts = facts(
+        event("a/b", None, &json!({})),
+        vec![function(0, "a/b", None)],
+    );
+    let mut skipped = run(0, Some(RunStatus::Skipped));
+    let why = json!({"reason": "Singleton", "rule": "singleton", "key": "cus_1",
+        "existing_run_id": "RUN1"});
+    skipped.end.as_mut().unwrap().output = Payload::from_json(why.to_string());
+    facts.runs = vec![skipped];
+    let shown = of_event(&facts);
+    let verdict = &shown["verdicts"][0];
+    assert_eq!(verdict["outcome"], "skipped");
+    let said = verdict["reason"].as_str().unwrap();
+    assert_eq!(
+        said,
+        "another run of the function was live under key \"cus_1\""
+    );
+    assert_eq!(
+        verdict["detail"]["kept"],
+        json!({"kind": "run", "id": "RUN1"})
+    );
+    facts.runs = vec![run(0, Some(RunStatus::Skipped))];
+    let shown = of_event(&facts);
+    let said = shown["verdicts"][0]["reason"].as_str().unwrap();
+    assert!(said.contains("paused"), "{said}");
+}
+
+#[test]
 fn an_event_id_that_was_seen_before_is_the_reason() {
     let functions = vec![function(0, "a/b", None)];
     let shown = of_event(&facts(event("a/b", Some("evt-1"), &json!({})), functions));
@@ -212,15 +315,10 @@ fn a_function_that_came_too_late_is_a_near_miss() {
 fn archived_functions_and_unreachable_apps_are_named() {
     let mut old = function(0, "a/b", None);
     old.archived = Some(NOW);
-    old.unbuilt = vec!["batchEvents".to_owned()];
     let mut facts = facts(event("a/b", None, &json!({})), vec![old]);
     facts.apps = vec![app(Some((Code::AppUnreachable, "connection refused")))];
     let shown = of_event(&facts);
     assert_eq!(shown["verdicts"][0]["outcome"], "archived");
-    assert_eq!(
-        shown["verdicts"][0]["detail"]["unbuiltRules"][0],
-        "batchEvents"
-    );
     let at_app = &shown["verdicts"][1];
     assert_eq!(
         (&at_app["outcome"], &at_app["code"]),

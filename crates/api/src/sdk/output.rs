@@ -69,7 +69,7 @@ pub(super) fn v2_page<T: Serialize>(data: Vec<T>, page: PageInfo, now: Timestamp
 }
 
 /// The run of that public id. The time in it must be the run's, so that ids cannot be made up.
-pub(super) fn run_of(reader: &mut dyn Reader, id: &str) -> StoreResult<Option<RunView>> {
+pub(crate) fn run_of(reader: &mut dyn Reader, id: &str) -> StoreResult<Option<RunView>> {
     let Some((id, seq)) = row_of(id) else {
         return Ok(None);
     };
@@ -85,13 +85,13 @@ pub(super) fn row_of(id: &str) -> Option<(Ulid, Seq)> {
 
 /// Functions and apps by number, to name them.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     functions: HashMap<u32, FunctionRow>,
     apps: HashMap<u32, AppRow>,
 }
 
 impl Names {
-    pub(super) fn read(reader: &mut dyn Reader) -> StoreResult<Self> {
+    pub(crate) fn read(reader: &mut dyn Reader) -> StoreResult<Self> {
         let functions = reader.functions_at(LATEST)?;
         let apps = reader.apps()?.into_iter().filter(|app| !app.is_vacant());
         Ok(Self {
@@ -107,14 +107,19 @@ impl Names {
         functions
     }
 
+    /// All functions, archived ones too.
+    pub(crate) fn all_functions(&self) -> impl Iterator<Item = &FunctionRow> {
+        self.functions.values()
+    }
+
     /// The apps, in the order in which they first came.
-    pub(super) fn apps(&self) -> Vec<&AppRow> {
+    pub(crate) fn apps(&self) -> Vec<&AppRow> {
         let mut apps: Vec<&AppRow> = self.apps.values().collect();
         apps.sort_by_key(|app| app.number);
         apps
     }
 
-    pub(super) fn function(&self, number: u32) -> Option<&FunctionRow> {
+    pub(crate) fn function(&self, number: u32) -> Option<&FunctionRow> {
         self.functions.get(&number)
     }
 
@@ -124,9 +129,20 @@ impl Names {
     }
 
     /// The registered function of that composite id or UUID.
-    pub(super) fn find(&self, id: &str) -> Option<&FunctionRow> {
+    pub(crate) fn find(&self, id: &str) -> Option<&FunctionRow> {
         let mut live = self.functions.values().filter(|f| f.archived.is_none());
-        live.find(|f| f.slug == id || self.function_id(f.number) == id)
+        live.find(|f| self.is_called(f, id))
+    }
+
+    /// The function of that composite id or UUID that was archived last.
+    pub(crate) fn find_archived(&self, id: &str) -> Option<&FunctionRow> {
+        let archived = self.functions.values().filter(|f| f.archived.is_some());
+        let called = archived.filter(|f| self.is_called(f, id));
+        called.max_by_key(|f| (f.archived, f.number))
+    }
+
+    fn is_called(&self, function: &FunctionRow, id: &str) -> bool {
+        function.slug == id || self.function_id(function.number) == id
     }
 
     /// The function of that app, by the id that its author gave it, its composite id or its UUID.
@@ -153,7 +169,7 @@ impl Names {
     }
 
     /// The function's public id; empty if it is not known.
-    pub(super) fn function_id(&self, number: u32) -> String {
+    pub(crate) fn function_id(&self, number: u32) -> String {
         let function = self.functions.get(&number);
         let id = function.map(|f| function_uuid(self.app_of(f), &f.slug));
         id.map(|id| id.to_string()).unwrap_or_default()
@@ -161,7 +177,7 @@ impl Names {
 }
 
 /// A run's state as the first version writes it.
-pub(super) const fn status_v1(run: &RunView) -> &'static str {
+pub(crate) const fn status_v1(run: &RunView) -> &'static str {
     match status(run) {
         RunStatus::Live => "Running",
         RunStatus::Completed => "Completed",

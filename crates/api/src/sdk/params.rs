@@ -60,7 +60,7 @@ impl Params {
     }
 
     /// How many items a page is to have.
-    pub(super) fn limit(&self, default: usize, max: usize) -> Result<usize, Refused> {
+    pub(crate) fn limit(&self, default: usize, max: usize) -> Result<usize, Refused> {
         let Some(text) = self.get("limit") else {
             return Ok(default);
         };

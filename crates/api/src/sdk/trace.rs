@@ -1,14 +1,18 @@
-//! What happened in a run, step by step: `/v2/runs/{id}/trace`.
+//! What happened in a run, step by step: `/v2/runs/{id}/trace`. Of a live run it tells also what
+//! it waits for.
+
+use std::collections::BTreeMap;
 
 use axum::extract::{Path, Query, State};
 use dunlin_trace::{self as drawn, CancelReason, SpanError, StepInfo};
-use dunlin_types::{Payload, StepId, Timestamp, Ulid};
+use dunlin_types::{Payload, Seq, StepId, Timestamp, Ulid};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::{self, Names, Raw, run_of};
 use super::runs::{Asked, unknown};
 use crate::error::Reply;
+use crate::flow::{Seen, see};
 use crate::state::Api;
 
 pub(super) async fn trace(
@@ -24,10 +28,32 @@ pub(super) async fn trace(
         };
         let names = Names::read(reader)?;
         let name = names.function(run.row.function).map_or("", |f| &f.name);
-        drawn::load(reader, &run, name, now).map(Some)
+        let trace = drawn::load(reader, &run, name, now)?;
+        Ok(Some((run.row.seq, trace)))
     });
-    let trace = read.await?.ok_or_else(unknown)?;
-    Ok(output::v2(Trace::of(&trace, with_output), now))
+    let (run, trace) = read.await?.ok_or_else(unknown)?;
+    let waiting = match trace.root.status.is_final() {
+        true => BTreeMap::new(),
+        false => waiting(&api, run).await,
+    };
+    let shown = Shown {
+        with_output,
+        waiting,
+    };
+    Ok(output::v2(Trace::of(&trace, &shown), now))
+}
+
+/// What a live run waits for, by item. A trace without it is better than none.
+async fn waiting(api: &Api, run: Seq) -> BTreeMap<Seq, Value> {
+    let seen = see(api, run).await.ok().flatten();
+    seen.iter().flat_map(Seen::items).collect()
+}
+
+/// What is shown beside the tree.
+struct Shown {
+    with_output: bool,
+    /// What open items wait for.
+    waiting: BTreeMap<Seq, Value>,
 }
 
 #[derive(Serialize)]
@@ -47,14 +73,17 @@ struct Trace {
     cancel_event_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skip_reason: Option<String>,
+    /// What it waits for, item by item, if it is live.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Value>,
 }
 
 impl Trace {
-    fn of(trace: &drawn::Trace, with_output: bool) -> Self {
+    fn of(trace: &drawn::Trace, shown: &Shown) -> Self {
         let parent = trace.parent.as_ref();
         Self {
             run_id: trace.run.to_string(),
-            root_span: Span::of(&trace.root, with_output),
+            root_span: Span::of(&trace.root, shown),
             parent: parent.map(
                 |parent| json!({"runId": parent.run.to_string(), "stepId": parent.step.text()}),
             ),
@@ -65,6 +94,7 @@ impl Trace {
                 _ => None,
             },
             skip_reason: trace.skipped.clone(),
+            waiting: shown.waiting.values().cloned().collect(),
         }
     }
 }
@@ -105,13 +135,17 @@ struct Span {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Value>,
     metadata: Raw,
+    /// What it waits for, while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<Value>,
     children: Vec<Self>,
 }
 
 impl Span {
-    fn of(span: &drawn::Span, with_output: bool) -> Self {
+    fn of(span: &drawn::Span, shown: &Shown) -> Self {
         let error = span.error.as_ref();
-        let shown = |payload: Option<&Payload>| payload.filter(|_| with_output).cloned().map(Raw);
+        let given =
+            |payload: Option<&Payload>| payload.filter(|_| shown.with_output).cloned().map(Raw);
         let none = || Payload::from_json(&b"[]"[..]);
         Self {
             id: span.id.clone(),
@@ -126,15 +160,16 @@ impl Span {
             started_at: span.started.map(Timestamp::rfc3339),
             ended_at: span.ended.map(Timestamp::rfc3339),
             duration_ms: span.duration_ms().map(|ms| ms.to_string()),
-            input: shown(span.input.as_ref()),
+            input: given(span.input.as_ref()),
             // What failed has its error where others have their output (SDK protocol).
-            output: shown(span.output.as_ref().or(error.map(|error| &error.raw))),
+            output: given(span.output.as_ref().or(error.map(|error| &error.raw))),
             error: error.map(error_of),
             metadata: Raw(span.metadata.clone().unwrap_or_else(none)),
+            waiting: span.item.and_then(|item| shown.waiting.get(&item).cloned()),
             children: span
                 .children
                 .iter()
-                .map(|child| Self::of(child, with_output))
+                .map(|child| Self::of(child, shown))
                 .collect(),
         }
     }
