@@ -76,8 +76,6 @@ pub struct FunctionSpec {
     pub timeouts: Timeouts,
     /// How its work is spread over time.
     pub flow: FlowRules,
-    /// Rules it asks for that are not enforced.
-    pub unbuilt: Vec<String>,
     /// The configuration as it came.
     pub config: Payload,
 }
@@ -172,8 +170,6 @@ pub struct FunctionRow {
     pub timeouts: Timeouts,
     /// How its work is spread over time.
     pub flow: FlowRules,
-    /// Rules it asks for that are not enforced.
-    pub unbuilt: Vec<String>,
     /// The configuration as it came.
     pub config: Payload,
 }

@@ -68,7 +68,6 @@ fn begin() -> (Bench, Box<Call>) {
                 cancel: Vec::new(),
                 timeouts: Timeouts::default(),
                 flow: Default::default(),
-                unbuilt: Vec::new(),
                 config: Payload::empty_object(),
             }],
         }),

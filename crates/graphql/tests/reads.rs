@@ -66,7 +66,6 @@ fn function(number: u32, name: &str) -> FunctionRow {
         cancel: Vec::<CancelRule>::new(),
         timeouts: Timeouts::default(),
         flow: Default::default(),
-        unbuilt: Vec::new(),
         config: text("{}"),
     }
 }

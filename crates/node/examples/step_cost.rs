@@ -74,7 +74,6 @@ fn registration() -> Registration {
             cancel: Vec::new(),
             timeouts: Timeouts::default(),
             flow: Default::default(),
-            unbuilt: Vec::new(),
             config: Payload::empty_object(),
         }],
     }

@@ -72,7 +72,7 @@ fn show(term: Term, note: &Note) {
     let mark = match note {
         Note::Synced { .. } => term.paint(Style::Good, "✓"),
         Note::Failed { .. } => term.paint(Style::Bad, "✗"),
-        Note::Unbuilt { .. } => term.paint(Style::Note, "!"),
+        Note::Ignored { .. } => term.paint(Style::Note, "!"),
     };
     term.line(format_args!("{mark} {note}"));
 }

@@ -1,9 +1,9 @@
-//! Tells when an app has synced, fails, or asks for what is not built yet.
+//! Tells when an app has synced, fails, or asks for what does nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::config::{AppRow, FunctionRow, Rule};
 use dunlin_node::Node;
 use dunlin_types::{Code, Seq};
 
@@ -23,10 +23,11 @@ pub(crate) enum Note {
         code: Code,
         why: String,
     },
-    /// A function asks for rules that are not enforced.
-    Unbuilt {
+    /// A rule of a function does nothing beside another one.
+    Ignored {
         function: String,
-        rules: Vec<String>,
+        rule: Rule,
+        beside: Rule,
     },
 }
 
@@ -53,12 +54,11 @@ impl fmt::Display for Note {
                 )
             }
             Self::Failed { url, code, why } => write!(f, "app at {url}: {code}: {why}"),
-            Self::Unbuilt { function, rules } => write!(
-                f,
-                "{function} asks for {}, which this version does not enforce yet ({})",
-                rules.join(", "),
-                Code::RuleNotBuilt
-            ),
+            Self::Ignored {
+                function,
+                rule,
+                beside,
+            } => write!(f, "{function}: {rule} is ignored beside {beside}"),
         }
     }
 }
@@ -129,14 +129,15 @@ fn notes(app: &AppRow, functions: &[FunctionRow]) -> Vec<Note> {
         sdk: app.sdk.clone(),
         functions: functions.len(),
     };
-    let unbuilt = functions
-        .iter()
-        .filter(|function| !function.unbuilt.is_empty());
-    let unbuilt = unbuilt.map(|function| Note::Unbuilt {
-        function: function.slug.clone(),
-        rules: function.unbuilt.clone(),
+    let ignored = functions.iter().flat_map(|function| {
+        let rules = function.flow.ignored().into_iter();
+        rules.map(|(rule, beside)| Note::Ignored {
+            function: function.slug.clone(),
+            rule,
+            beside,
+        })
     });
-    std::iter::once(synced).chain(unbuilt).collect()
+    std::iter::once(synced).chain(ignored).collect()
 }
 
 #[cfg(test)]

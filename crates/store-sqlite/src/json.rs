@@ -1,6 +1,8 @@
 //! The JSON in which apps' functions, applications, sources and endpoints are kept: rows that are
 //! few, read whole, and may gain fields.
 
+mod flow;
+
 use std::collections::BTreeMap;
 
 use dunlin_delivery::{
@@ -11,6 +13,8 @@ use dunlin_types::{Payload, Seq, Timestamp};
 use rusqlite::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use flow::FlowJson;
 
 /// Writes a value out.
 pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
@@ -100,7 +104,8 @@ pub(crate) struct FunctionJson {
     triggers: Vec<TriggerJson>,
     url: String,
     retries: Option<u8>,
-    unbuilt: Vec<String>,
+    #[serde(default)]
+    flow: FlowJson,
     config: String,
 }
 
@@ -132,7 +137,7 @@ impl From<&FunctionRow> for FunctionJson {
             triggers: row.triggers.iter().map(trigger).collect(),
             url: row.url.clone(),
             retries: row.retries,
-            unbuilt: row.unbuilt.clone(),
+            flow: FlowJson::from(&row.flow),
             config: row.config.as_str().to_owned(),
         }
     }
@@ -168,8 +173,7 @@ impl From<FunctionJson> for FunctionRow {
             triggers: json.triggers.into_iter().map(trigger).collect(),
             url: json.url,
             retries: json.retries,
-            flow: Default::default(),
-            unbuilt: json.unbuilt,
+            flow: json.flow.into(),
             config: Payload::from_json(json.config),
         }
     }

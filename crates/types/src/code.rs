@@ -68,7 +68,6 @@ codes! {
     RegisterBad = 400, "the registration is not valid";
     FunctionBad = 401, "at least one function is not valid";
     ServerKindDiffers = 402, "the app expects another kind of server";
-    RuleNotBuilt = 403, "a rule of the function is not supported yet";
     AppUnreachable = 404, "the app could not be reached";
     AppRefusedSync = 405, "the app refused to sync";
     ExpressionBad = 406, "the expression does not compile";

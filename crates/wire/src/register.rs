@@ -93,6 +93,10 @@ fn members_of(body: &[u8]) -> Result<Members<'_>, Coded> {
     serde_json::from_str(text).map_err(|e| bad(&format!("Invalid request: {e}")))
 }
 
+/// Counts up when more is read of registrations: then what was kept of the same one is other than
+/// before.
+const READING: &[u8] = b"2";
+
 /// What the two ways of registering say with different words.
 struct App {
     name: String,
@@ -135,6 +139,7 @@ impl App {
         let functions = canonical.unwrap_or_else(|| functions.as_bytes().to_vec());
         let mut hash = Sha256::new();
         for part in [
+            READING,
             self.name.as_bytes(),
             self.url.as_bytes(),
             self.sdk.as_bytes(),

@@ -1,7 +1,7 @@
 //! Apps that are down, broken or silent, and a server that is killed.
 
 use dunlin_tests::{Sdk, SdkApp, Server, Stub, StubAnswer, free_port, text, until};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::World;
 
@@ -100,20 +100,4 @@ pub(crate) async fn apps_and_runs_survive_a_kill_without_a_new_sync(sdk: Sdk) {
     let counts = world.app.counts().await;
     let once = json!({ "before": 1, "between": 1, "after": 1 });
     assert_eq!(counts.steps(&sleeping), once);
-}
-
-pub(crate) async fn a_rule_that_is_not_built_is_named_at_the_sync(sdk: Sdk) {
-    let world = World::hasty(sdk).await;
-    let apps = world.server.client().get("/v2/apps").await.json();
-    let warning = json!({ "functionId": "sdk-limited", "code": "E0403", "rules": ["concurrency"] });
-    assert_eq!(apps["data"][0]["warnings"], json!([warning]), "{apps}");
-    until("line that names the rule", async || {
-        let said = world.server.said();
-        let named = |line: &str| line.contains("sdk-limited") && line.contains("concurrency");
-        said.lines().any(named).then_some(())
-    })
-    .await;
-
-    let run = world.run("limited", json!({})).await;
-    assert_eq!(run["output"], Value::from("ran"), "{run}");
 }

@@ -104,7 +104,6 @@ macro_rules! javascript_scenarios {
             triggers::missed_ticks_start_one_run,
             restarts::signals_survive_a_kill,
             apps::broken_apps_fail_with_a_code_and_hold_up_nobody,
-            apps::a_rule_that_is_not_built_is_named_at_the_sync,
         }
     };
 }

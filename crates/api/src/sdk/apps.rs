@@ -78,11 +78,14 @@ fn app_out(app: &AppRow, names: &Names) -> Value {
     let functions: Vec<_> = functions
         .filter(|f| f.app == app.number && f.archived.is_none())
         .collect();
-    let unbuilt = functions.iter().filter(|f| !f.unbuilt.is_empty());
-    let code = Code::RuleNotBuilt.to_string();
-    let warnings: Vec<_> = unbuilt
-        .map(|f| json!({"functionId": f.slug, "code": code, "rules": f.unbuilt}))
-        .collect();
+    let warnings = functions.iter().flat_map(|function| {
+        let ignored = function.flow.ignored().into_iter();
+        ignored.map(|(rule, beside)| {
+            let message = format!("{rule} is ignored beside {beside}");
+            json!({"functionId": function.slug, "rule": rule.name(), "message": message})
+        })
+    });
+    let warnings: Vec<Value> = warnings.collect();
     let (language, version) = app.sdk.split_once(':').unwrap_or((&app.sdk, ""));
     let error = app.error.as_ref();
     json!({

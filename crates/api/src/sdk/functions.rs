@@ -1,7 +1,10 @@
 //! Functions as the second version shows them.
 
 use axum::extract::{Path, State};
-use dunlin_engine::config::{CancelRule, FunctionRow, RuleTime, TriggerSpec};
+use dunlin_engine::config::{
+    CancelRule, ConcurrencyRule, FlowRules, FunctionRow, RateRule, RuleTime, Scope, SingletonMode,
+    TriggerSpec,
+};
 use dunlin_types::Code;
 use serde_json::{Map, Value, json};
 
@@ -52,7 +55,7 @@ fn shown(function: &FunctionRow, names: &Names, retries_default: u8) -> Value {
         "createdAt": function.created.rfc3339(),
         "triggers": function.triggers.iter().map(trigger).collect::<Vec<_>>(),
         "failureHandler": handler.map(|f| json!({"slug": f.slug, "name": f.name})),
-        "unbuiltRules": function.unbuilt,
+        "flow": flow(&function.flow),
         "configuration": configuration(function, retries_default),
     })
 }
@@ -115,7 +118,8 @@ fn configuration(function: &FunctionRow, retries_default: u8) -> Value {
             );
         }
     }
-    put("concurrency", concurrency(given.get("concurrency")));
+    let rules = function.flow.concurrency.iter();
+    put("concurrency", rules.map(concurrency).collect());
     Value::Object(shown)
 }
 
@@ -127,19 +131,99 @@ fn cancel(rule: &CancelRule) -> Value {
     json!({"event": rule.event, "timeout": timeout, "condition": rule.condition})
 }
 
-/// A number, a rule, or a list of rules.
-fn concurrency(given: Option<&Value>) -> Value {
-    let rule = |rule: &Value| {
-        let limit = rule.get("limit").unwrap_or(rule);
-        json!({
-            "scope": rule.get("scope").and_then(Value::as_str).unwrap_or("fn"),
-            "limit": {"value": limit, "isPlanLimit": false},
-            "key": rule.get("key"),
-        })
-    };
-    match given {
-        Some(Value::Array(rules)) => rules.iter().map(rule).collect(),
-        Some(one @ (Value::Number(_) | Value::Object(_))) => json!([rule(one)]),
-        _ => json!([]),
+fn concurrency(rule: &ConcurrencyRule) -> Value {
+    json!({
+        "scope": scope(rule.scope),
+        "limit": {"value": rule.limit, "isPlanLimit": false},
+        "key": rule.key,
+    })
+}
+
+const fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Function => "fn",
+        Scope::Env => "env",
+        Scope::Account => "account",
     }
+}
+
+/// The rules that are in force, as SDKs write them; those that there are not are left out.
+fn flow(flow: &FlowRules) -> Value {
+    let mut shown = Map::new();
+    let mut put = |name: &str, rule: Option<Value>| {
+        shown.extend(rule.map(|rule| (name.to_owned(), without_nulls(rule))));
+    };
+    let at_a_time = |rules: &[ConcurrencyRule]| {
+        let one = |rule: &ConcurrencyRule| {
+            let scope = scope(rule.scope);
+            without_nulls(json!({"limit": rule.limit, "key": rule.key, "scope": scope}))
+        };
+        (!rules.is_empty()).then(|| rules.iter().map(one).collect::<Value>())
+    };
+    let (step, of_fn) = (at_a_time(&flow.concurrency), at_a_time(&flow.runs));
+    let concurrency = json!({"step": step, "fn": of_fn});
+    put(
+        "concurrency",
+        (step.is_some() || of_fn.is_some()).then_some(concurrency),
+    );
+    let rate = |rule: &RateRule, burst: Option<u32>| {
+        let period = span(rule.period_ms);
+        json!({"limit": rule.limit, "period": period, "burst": burst, "key": rule.key})
+    };
+    let throttle = flow.throttle.as_ref();
+    put(
+        "throttle",
+        throttle.map(|rule| rate(rule, Some(rule.burst))),
+    );
+    put(
+        "rateLimit",
+        flow.rate_limit.as_ref().map(|rule| rate(rule, None)),
+    );
+    let debounce = flow.debounce.as_ref().map(|rule| {
+        let timeout = rule.timeout_ms.map(span);
+        json!({"period": span(rule.period_ms), "timeout": timeout, "key": rule.key})
+    });
+    put("debounce", debounce);
+    let batch = flow.batch.as_ref().map(|rule| {
+        let timeout = span(rule.timeout_ms);
+        json!({"maxSize": rule.size_max, "timeout": timeout, "key": rule.key, "if": rule.condition})
+    });
+    put("batchEvents", batch);
+    let priority = flow.priority.as_ref();
+    put("priority", priority.map(|run| json!({"run": run})));
+    let singleton = flow.singleton.as_ref().map(|rule| {
+        let mode = match rule.mode {
+            SingletonMode::Skip => "skip",
+            SingletonMode::Cancel => "cancel",
+        };
+        json!({"mode": mode, "key": rule.key})
+    });
+    put("singleton", singleton);
+    put(
+        "idempotency",
+        flow.idempotency.as_ref().map(|text| json!(text)),
+    );
+    Value::Object(shown)
+}
+
+fn without_nulls(mut rule: Value) -> Value {
+    if let Value::Object(members) = &mut rule {
+        members.retain(|_, value| !value.is_null());
+    }
+    rule
+}
+
+/// As SDKs write durations.
+fn span(ms: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+    ];
+    let unit = UNITS.iter().find(|(unit, _)| ms % unit == 0);
+    unit.map_or_else(
+        || format!("{ms}ms"),
+        |(unit, name)| format!("{}{name}", ms / unit),
+    )
 }

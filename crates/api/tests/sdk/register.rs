@@ -25,15 +25,49 @@ async fn the_first_registration_changes_something_and_the_same_again_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_yet_is_told() {
+async fn rules_are_shown_and_what_does_nothing_is_told() {
     let server = server().await;
     let mut body = registration(URL);
-    body["functions"][0]["debounce"] = json!({"period": "5s"});
-    let warnings = server.post("/fn/register", body).await.json()["warnings"].clone();
-    assert!(
-        warnings[0].as_str().unwrap().contains("debounce"),
-        "{warnings}"
+    let function = &mut body["functions"][0];
+    let id = function["id"].as_str().unwrap().to_owned();
+    function["batchEvents"] = json!({"maxSize": 2, "timeout": "90s", "if": null});
+    function["rateLimit"] = json!({"limit": 3, "period": "24h", "key": "event.data.k"});
+    function["concurrency"] = json!({"fn": [{"limit": 4, "hash": ""}], "step": [{"limit": 5}]});
+    let told = server.post("/fn/register", body).await.json()["warnings"].clone();
+    let ignored = "rateLimit is ignored beside batchEvents";
+    assert_eq!(told, json!([format!("{id}: {ignored}")]));
+
+    let warnings = server.get("/v2/apps/shop").await.json()["data"]["warnings"].clone();
+    let warning = json!({"functionId": id, "rule": "rateLimit", "message": ignored});
+    assert_eq!(warnings, json!([warning]));
+    let path = format!("/v2/apps/shop/functions/{id}");
+    let one = server.get(&path).await.json()["data"].clone();
+    assert_eq!(
+        one["flow"],
+        json!({
+            "batchEvents": {"maxSize": 2, "timeout": "90s"},
+            "rateLimit": {"limit": 3, "period": "1d", "key": "event.data.k"},
+            "concurrency": {
+                "fn": [{"limit": 4, "scope": "fn"}],
+                "step": [{"limit": 5, "scope": "fn"}],
+            },
+        })
     );
+    assert_eq!(
+        one["configuration"]["concurrency"],
+        json!([{"scope": "fn", "limit": {"value": 5, "isPlanLimit": false}, "key": null}])
+    );
+}
+
+#[tokio::test]
+async fn a_rule_whose_expression_does_not_compile_is_refused() {
+    let server = server().await;
+    let mut body = registration(URL);
+    body["functions"][0]["throttle"] = json!({"limit": 1, "period": "1s", "key": "event.data."});
+    let reply = server.post("/fn/register", body).await;
+    assert_eq!((reply.status, reply.code.as_str()), (400, "E0401"));
+    let said = reply.json().to_string();
+    assert!(said.contains("`event.data.` of throttle.key"), "{said}");
 }
 
 #[tokio::test]

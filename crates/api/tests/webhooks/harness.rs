@@ -165,7 +165,6 @@ impl Server {
             cancel: Vec::new(),
             timeouts: dunlin_engine::config::Timeouts::default(),
             flow: Default::default(),
-            unbuilt: Vec::new(),
             config: Payload::empty_object(),
         };
         let registration = Registration {

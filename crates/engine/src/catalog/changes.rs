@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::config::{AppRow, FunctionRow};
+use crate::config::{AppRow, FlowRules, FunctionRow};
 
 /// What a sync changed of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,16 +201,35 @@ pub(super) fn parts(before: &FunctionRow, after: &FunctionRow) -> Vec<&'static s
     let own = own
         .into_iter()
         .filter_map(|(part, differs)| differs.then_some(part));
-    own.chain(other_parts(before, after)).collect()
+    let mut others = other_parts(before, after);
+    others.extend(flow_parts(&before.flow, &after.flow));
+    own.chain(others).collect()
 }
 
-fn other_parts(before: &FunctionRow, after: &FunctionRow) -> Vec<&'static str> {
+/// What the same configuration is read as may change with the version of this server.
+fn flow_parts(before: &FlowRules, after: &FlowRules) -> impl Iterator<Item = &'static str> {
+    let at_a_time = |rules: &FlowRules| (rules.concurrency.clone(), rules.runs.clone());
+    let rules = [
+        ("concurrency", at_a_time(before) != at_a_time(after)),
+        ("batchEvents", before.batch != after.batch),
+        ("rateLimit", before.rate_limit != after.rate_limit),
+        ("throttle", before.throttle != after.throttle),
+        ("debounce", before.debounce != after.debounce),
+        ("priority", before.priority != after.priority),
+        ("singleton", before.singleton != after.singleton),
+        ("idempotency", before.idempotency != after.idempotency),
+    ];
+    let differing = rules.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(rule, _)| rule)
+}
+
+fn other_parts(before: &FunctionRow, after: &FunctionRow) -> BTreeSet<&'static str> {
     if before.config == after.config {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let [old, new] = [before, after].map(|row| dunlin_expr::parse_json(row.config.bytes()));
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
-        return vec!["configuration"];
+        return BTreeSet::from(["configuration"]);
     };
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differing = keys
@@ -220,7 +239,7 @@ fn other_parts(before: &FunctionRow, after: &FunctionRow) -> Vec<&'static str> {
         let rule = RULES.into_iter().find(|rule| rule == key);
         rule.unwrap_or("configuration")
     });
-    named.collect::<BTreeSet<_>>().into_iter().collect()
+    named.collect()
 }
 
 #[cfg(test)]
@@ -250,7 +269,6 @@ mod tests {
             cancel: Vec::new(),
             timeouts: Timeouts::default(),
             flow: Default::default(),
-            unbuilt: Vec::new(),
             config: Payload::from_json(config),
         }
     }
@@ -271,6 +289,16 @@ mod tests {
                 "throttle"
             ]
         );
+    }
+
+    #[test]
+    fn a_rule_that_is_read_in_another_way_is_a_change() {
+        let before = function(r#"{"id":"shop-pay","priority":{"run":"5"}}"#);
+        let mut after = before.clone();
+        after.flow.priority = Some("5".to_owned());
+        assert_eq!(parts(&before, &after), ["priority"]);
+        after.config = Payload::from_json(r#"{"id":"shop-pay","priority":{"run":"event.data.p"}}"#);
+        assert_eq!(parts(&before, &after), ["priority"]);
     }
 
     #[test]

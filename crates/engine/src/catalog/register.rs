@@ -1,12 +1,12 @@
 //! Apps register, or are seen.
 
-use dunlin_cron::Schedule;
-use dunlin_expr::Program;
-use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
+mod check;
+
+use dunlin_types::{Code, Seq, Timestamp, Token};
 
 use super::Catalog;
 use super::changes::{Changes, parts};
-use crate::config::{AppRow, FunctionRow, FunctionSpec, Registration, TriggerSpec};
+use crate::config::{AppRow, FunctionRow, FunctionSpec, Registration};
 use crate::core::{Engine, Work};
 use crate::effect::{Answer, Effect};
 use crate::write::Write;
@@ -18,11 +18,11 @@ impl Engine {
         token: Token,
         registration: Registration,
     ) {
-        if let Some((code, why)) = refuse(&registration) {
+        if let Some((code, why)) = check::refuse(&registration) {
             work.answer(token, Answer::RegisterRefused(code, why));
             return;
         }
-        let mut warnings = warnings(&registration);
+        let mut warnings = check::warnings(&registration);
         warnings.extend(self.catalog.neighbours(&registration));
         let number = self.catalog.number_for(&registration);
         let known = self.catalog.app(number).map(|app| &app.row);
@@ -151,6 +151,7 @@ impl Engine {
         for row in rows.into_iter().chain(gone) {
             work.write(Write::Function(row.clone()));
             self.catalog.put_function(row.clone());
+            self.govern(row.number);
             self.sync_ticks(work, &row);
         }
         self.catalog.index();
@@ -233,7 +234,6 @@ fn changed(
         cancel: spec.cancel,
         timeouts: spec.timeouts,
         flow: spec.flow,
-        unbuilt: spec.unbuilt,
         config: spec.config,
     };
     let same = known.is_some_and(|known| known.archived.is_none() && parts(known, &row).is_empty());
@@ -290,61 +290,4 @@ impl AppRow {
             false => self,
         }
     }
-}
-
-/// Why a registration cannot be taken, with every reason.
-fn refuse(registration: &Registration) -> Option<(Code, String)> {
-    let mut reasons = Vec::new();
-    if registration.functions.len() > limits::FUNCTIONS_PER_APP_MAX {
-        reasons.push(format!(
-            "an app may have {} functions",
-            limits::FUNCTIONS_PER_APP_MAX
-        ));
-    }
-    for function in &registration.functions {
-        let wrong =
-            |what: String, error: Coded| format!("{}: {what}: {}", function.slug, error.detail);
-        for trigger in &function.triggers {
-            match trigger {
-                TriggerSpec::Event {
-                    expression: Some(text),
-                    ..
-                } => {
-                    let error = Program::parse(text).err();
-                    reasons.extend(error.map(|e| wrong(format!("the expression `{text}`"), e)));
-                }
-                TriggerSpec::Event { .. } => {}
-                TriggerSpec::Cron { schedule, .. } => {
-                    let error = Schedule::parse(schedule).err();
-                    reasons.extend(error.map(|e| wrong(format!("the schedule `{schedule}`"), e)));
-                }
-            }
-        }
-        for text in function
-            .cancel
-            .iter()
-            .filter_map(|rule| rule.condition.as_ref())
-        {
-            let error = Program::parse(text).err();
-            let what = || format!("the expression `{text}` of cancelOn");
-            reasons.extend(error.map(|e| wrong(what(), e)));
-        }
-    }
-    (!reasons.is_empty()).then(|| (Code::FunctionBad, reasons.join("; ")))
-}
-
-/// What was asked for and will not be done, one line a function.
-fn warnings(registration: &Registration) -> Vec<String> {
-    registration
-        .functions
-        .iter()
-        .filter(|function| !function.unbuilt.is_empty())
-        .map(|f| {
-            format!(
-                "{}: not enforced by this version: {}",
-                f.slug,
-                f.unbuilt.join(", ")
-            )
-        })
-        .collect()
 }

@@ -1,7 +1,8 @@
 //! Registrations are handed to the engine, whichever way they came.
 
 use dunlin_engine::config::{
-    CancelRule, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
+    BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionSpec, RateRule,
+    Registration, RuleTime, Scope, SingletonMode, SingletonRule, Timeouts, TriggerSpec,
 };
 use dunlin_engine::{Answer, Changes, Input};
 use dunlin_types::{Code, Coded};
@@ -106,9 +107,58 @@ fn function_of(parsed: FunctionConfig) -> FunctionSpec {
             start_ms: parsed.timeouts.start_ms,
             finish_ms: parsed.timeouts.finish_ms,
         },
-        flow: Default::default(),
-        unbuilt: parsed.unbuilt,
+        flow: flow_of(parsed.flow),
         config: parsed.raw,
+    }
+}
+
+fn flow_of(parsed: wire::FlowRules) -> FlowRules {
+    FlowRules {
+        concurrency: parsed.concurrency.into_iter().map(at_a_time_of).collect(),
+        runs: parsed.runs.into_iter().map(at_a_time_of).collect(),
+        throttle: parsed.throttle.map(rate_of),
+        rate_limit: parsed.rate_limit.map(rate_of),
+        debounce: parsed.debounce.map(|rule| DebounceRule {
+            period_ms: rule.period_ms,
+            timeout_ms: rule.timeout_ms,
+            key: rule.key,
+        }),
+        batch: parsed.batch.map(|rule| BatchRule {
+            size_max: rule.size_max,
+            timeout_ms: rule.timeout_ms,
+            key: rule.key,
+            condition: rule.condition,
+        }),
+        priority: parsed.priority,
+        singleton: parsed.singleton.map(|rule| SingletonRule {
+            key: rule.key,
+            mode: match rule.mode {
+                wire::SingletonMode::Skip => SingletonMode::Skip,
+                wire::SingletonMode::Cancel => SingletonMode::Cancel,
+            },
+        }),
+        idempotency: parsed.idempotency,
+    }
+}
+
+fn at_a_time_of(parsed: wire::ConcurrencyRule) -> ConcurrencyRule {
+    ConcurrencyRule {
+        limit: parsed.limit,
+        key: parsed.key,
+        scope: match parsed.scope {
+            wire::Scope::Function => Scope::Function,
+            wire::Scope::Env => Scope::Env,
+            wire::Scope::Account => Scope::Account,
+        },
+    }
+}
+
+fn rate_of(parsed: wire::RateRule) -> RateRule {
+    RateRule {
+        limit: parsed.limit,
+        period_ms: parsed.period_ms,
+        burst: parsed.burst,
+        key: parsed.key,
     }
 }
 

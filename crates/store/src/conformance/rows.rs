@@ -8,7 +8,10 @@ use dunlin_delivery::{
     Application, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointConfig,
     Message, RepeatRow, SecretVersion, Source, SourceKind, SourceMode, Transformation, Trigger,
 };
-use dunlin_engine::config::{AppRow, CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
+use dunlin_engine::config::{
+    AppRow, BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionRow, RateRule,
+    RuleTime, Scope, SingletonMode, SingletonRule, Timeouts, TriggerSpec,
+};
 use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{Image, RunEnd, RunRow, RunStatus};
 use dunlin_types::{
@@ -192,9 +195,57 @@ pub(super) fn function(n: u64, number: u32, version: u32) -> FunctionRow {
         ],
         url: format!("http://localhost/api?fnId={number}"),
         retries: maybe(n, (n % 20) as u8),
-        flow: Default::default(),
-        unbuilt: vec!["throttle".to_owned()],
+        flow: flow_rules(n),
         config: json(n),
+    }
+}
+
+/// No function has all of them; a store keeps them all the same.
+fn flow_rules(n: u64) -> FlowRules {
+    let number = n as u32;
+    let key = |rule: &str| maybe(n, format!("event.data.{rule}"));
+    let at_a_time = |k: u64| ConcurrencyRule {
+        limit: number + k as u32,
+        key: maybe(k, format!("event.data.k{n}")),
+        scope: [Scope::Function, Scope::Env, Scope::Account][(n + k) as usize % 3],
+    };
+    let rate = |limit, burst| RateRule {
+        limit,
+        period_ms: at(n).ms(),
+        burst,
+        key: key("rate"),
+    };
+    FlowRules {
+        concurrency: (0..n % 3).map(at_a_time).collect(),
+        runs: (1..=n % 2).map(at_a_time).collect(),
+        throttle: maybe(n, rate(u32::MAX - number, number)),
+        rate_limit: maybe(n / 2, rate(number, 0)),
+        debounce: maybe(
+            n / 4,
+            DebounceRule {
+                period_ms: n.cast_signed() + 1_000,
+                timeout_ms: maybe(n / 2, 5_000),
+                key: key("debounce"),
+            },
+        ),
+        batch: maybe(
+            n / 8,
+            BatchRule {
+                size_max: number + 2,
+                timeout_ms: n.cast_signed() + 1_000,
+                key: key("batch"),
+                condition: maybe(n / 2, "event.data.small".to_owned()),
+            },
+        ),
+        priority: maybe(n, format!("event.data.p{n}")),
+        singleton: maybe(
+            n / 2,
+            SingletonRule {
+                key: key("singleton"),
+                mode: [SingletonMode::Skip, SingletonMode::Cancel][n as usize % 2],
+            },
+        ),
+        idempotency: maybe(n / 2, format!("event.data.é{n}")),
     }
 }
 

@@ -691,7 +691,6 @@ pub(crate) fn spec(slug: &str, event: &str, expression: Option<&str>) -> Functio
         cancel: Vec::new(),
         timeouts: Timeouts::default(),
         flow: Default::default(),
-        unbuilt: Vec::new(),
         config: Payload::from_json(format!("{{\"id\":\"{slug}\"}}")),
     }
 }
