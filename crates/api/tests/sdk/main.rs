@@ -4,6 +4,7 @@
 
 mod again;
 mod events;
+mod flow;
 mod harness;
 mod reads;
 mod register;
