@@ -149,48 +149,14 @@ const fn scope(scope: Scope) -> &'static str {
 
 /// The rules that are in force, as SDKs write them; those that there are not are left out.
 fn flow(flow: &FlowRules) -> Value {
-    let mut shown = Map::new();
-    let mut put = |name: &str, rule: Option<Value>| {
-        shown.extend(rule.map(|rule| (name.to_owned(), without_nulls(rule))));
-    };
-    let at_a_time = |rules: &[ConcurrencyRule]| {
-        let one = |rule: &ConcurrencyRule| {
-            let scope = scope(rule.scope);
-            without_nulls(json!({"limit": rule.limit, "key": rule.key, "scope": scope}))
-        };
-        (!rules.is_empty()).then(|| rules.iter().map(one).collect::<Value>())
-    };
-    let (step, of_fn) = (at_a_time(&flow.concurrency), at_a_time(&flow.runs));
-    let concurrency = json!({"step": step, "fn": of_fn});
-    put(
-        "concurrency",
-        (step.is_some() || of_fn.is_some()).then_some(concurrency),
-    );
-    let rate = |rule: &RateRule, burst: Option<u32>| {
-        let period = span(rule.period_ms);
-        json!({"limit": rule.limit, "period": period, "burst": burst, "key": rule.key})
-    };
-    let throttle = flow.throttle.as_ref();
-    put(
-        "throttle",
-        throttle.map(|rule| rate(rule, Some(rule.burst))),
-    );
-    put(
-        "rateLimit",
-        flow.rate_limit.as_ref().map(|rule| rate(rule, None)),
-    );
     let debounce = flow.debounce.as_ref().map(|rule| {
         let timeout = rule.timeout_ms.map(span);
         json!({"period": span(rule.period_ms), "timeout": timeout, "key": rule.key})
     });
-    put("debounce", debounce);
     let batch = flow.batch.as_ref().map(|rule| {
         let timeout = span(rule.timeout_ms);
         json!({"maxSize": rule.size_max, "timeout": timeout, "key": rule.key, "if": rule.condition})
     });
-    put("batchEvents", batch);
-    let priority = flow.priority.as_ref();
-    put("priority", priority.map(|run| json!({"run": run})));
     let singleton = flow.singleton.as_ref().map(|rule| {
         let mode = match rule.mode {
             SingletonMode::Skip => "skip",
@@ -198,12 +164,47 @@ fn flow(flow: &FlowRules) -> Value {
         };
         json!({"mode": mode, "key": rule.key})
     });
-    put("singleton", singleton);
-    put(
-        "idempotency",
-        flow.idempotency.as_ref().map(|text| json!(text)),
-    );
-    Value::Object(shown)
+    let (throttle, rate_limit) = (flow.throttle.as_ref(), flow.rate_limit.as_ref());
+    let rules = [
+        ("concurrency", at_a_time(flow)),
+        (
+            "throttle",
+            throttle.map(|rule| rate(rule, Some(rule.burst))),
+        ),
+        ("rateLimit", rate_limit.map(|rule| rate(rule, None))),
+        ("debounce", debounce),
+        ("batchEvents", batch),
+        (
+            "priority",
+            flow.priority.as_ref().map(|run| json!({"run": run})),
+        ),
+        ("singleton", singleton),
+        ("idempotency", flow.idempotency.as_deref().map(Value::from)),
+    ];
+    let rules = rules.into_iter();
+    rules
+        .filter_map(|(name, rule)| Some((name.to_owned(), without_nulls(rule?))))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Rules for calls and rules for runs.
+fn at_a_time(flow: &FlowRules) -> Option<Value> {
+    let list = |rules: &[ConcurrencyRule]| {
+        let one = |rule: &ConcurrencyRule| {
+            let scope = scope(rule.scope);
+            without_nulls(json!({"limit": rule.limit, "key": rule.key, "scope": scope}))
+        };
+        (!rules.is_empty()).then(|| rules.iter().map(one).collect::<Value>())
+    };
+    let (calls, runs) = (list(&flow.concurrency), list(&flow.runs));
+    let is_any = calls.is_some() || runs.is_some();
+    is_any.then(|| json!({"step": calls, "fn": runs}))
+}
+
+fn rate(rule: &RateRule, burst: Option<u32>) -> Value {
+    let period = span(rule.period_ms);
+    json!({"limit": rule.limit, "period": period, "burst": burst, "key": rule.key})
 }
 
 fn without_nulls(mut rule: Value) -> Value {
