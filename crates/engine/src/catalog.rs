@@ -10,6 +10,7 @@ use dunlin_expr::{Program, Scope};
 use dunlin_types::{Event, Timestamp, function_uuid};
 
 use crate::config::{AppRow, FunctionRow, TriggerSpec};
+use crate::flow::admission::Flow;
 
 pub use changes::{AppChange, Change, Changes, FunctionChange};
 
@@ -31,6 +32,8 @@ pub struct Function {
     pub url: Arc<str>,
     /// Its public id.
     pub id: Arc<str>,
+    /// Its rules, ready to be asked.
+    pub(crate) flow: Arc<Flow>,
     triggers: Vec<Trigger>,
 }
 
@@ -58,6 +61,7 @@ impl Function {
         let id = function_uuid(app, &row.slug).to_string().into();
         Self {
             url: row.url.as_str().into(),
+            flow: Arc::new(Flow::new(Arc::new(row.flow.clone()))),
             id,
             triggers,
             row,

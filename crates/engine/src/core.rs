@@ -8,7 +8,10 @@ use dunlin_types::{DedupeKey, Event, Payload, Seq, Timestamp, limits};
 use crate::catalog::Catalog;
 use crate::claims::Claims;
 use crate::effect::{Answer, Effect};
+use crate::flow::counters::Counters;
+use crate::flow::singleton::Locks;
 use crate::fold::Fold;
+use crate::gathers::Gathers;
 use crate::input::Input;
 use crate::ledger::Ledger;
 use crate::ledgers::{Ledgers, Rest};
@@ -16,9 +19,10 @@ use crate::live::{ItemKind, Live};
 use crate::packed::Packed;
 use crate::requests::Requests;
 use crate::run::OwnLimits;
-use crate::schedule::Schedule;
+use crate::schedule::{CallLimits, Schedule};
 use crate::step::StepRow;
 use crate::tails::Tails;
+use crate::tallies::Tallies;
 use crate::ticks::{Missed, Ticks};
 use crate::waits::{Waiter, Waits};
 use crate::write::{RunRow, Write};
@@ -42,6 +46,8 @@ pub struct Options {
     pub boot: u64,
     /// What becomes of ticks of time tables that went by while the server was down.
     pub missed_ticks: Missed,
+    /// How many calls may be out.
+    pub calls: CallLimits,
 }
 
 impl Default for Options {
@@ -55,6 +61,7 @@ impl Default for Options {
             rows_per_fold: crate::fold::ROWS_PER_FOLD_DEFAULT,
             boot: 1,
             missed_ticks: Missed::Once,
+            calls: CallLimits::default(),
         }
     }
 }
@@ -136,6 +143,11 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) ticks: Ticks,
     pub(crate) claims: Claims,
+    /// Rates that drop.
+    pub(crate) counters: Counters,
+    pub(crate) gathers: Gathers,
+    pub(crate) locks: Locks,
+    pub(crate) tallies: Tallies,
     /// Limits of single functions.
     pub(crate) own_limits: BTreeMap<u32, OwnLimits>,
     /// Events that this input has told of and nobody has taken yet, with the function that each has
@@ -187,13 +199,17 @@ impl Engine {
             live: Packed::default(),
             ledgers: Ledgers::default(),
             timers: Packed::default(),
-            schedule: Schedule::default(),
+            schedule: Schedule::new(options.calls),
             fold: Fold::default(),
             tails: Tails::default(),
             waits: Waits::default(),
             requests: Requests::default(),
             ticks: Ticks::default(),
             claims: Claims::default(),
+            counters: Counters::default(),
+            gathers: Gathers::default(),
+            locks: Locks::default(),
+            tallies: Tallies::default(),
             own_limits: BTreeMap::new(),
             later: VecDeque::new(),
             skipped: Vec::new(),
@@ -216,6 +232,12 @@ impl Engine {
     #[must_use]
     pub fn busy(&self) -> usize {
         self.schedule.busy()
+    }
+
+    /// Items that are ready and only wait for a free call: no rule holds them.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.schedule.backlog()
     }
 
     /// Sends out no more calls: the process is about to stop.
@@ -250,6 +272,13 @@ impl Engine {
             } => Needs {
                 ledger: None,
                 dedupe: self.invoke_keys(function, event),
+                ..Needs::default()
+            },
+            Input::Gathered { gather } => Needs {
+                events: self
+                    .gathers
+                    .get(*gather)
+                    .map_or_else(Vec::new, |one| one.events()),
                 ..Needs::default()
             },
             _ => Needs {
@@ -298,6 +327,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input, loaded: Loaded, cx: &mut Context<'_>) -> Outcome {
         let commit = cx.commit;
         let run = Self::run_of(&input);
+        self.schedule.now = cx.now;
         if let (Some(run), Some(rows)) = (run, loaded.ledger) {
             self.take_in(run, rows, commit);
         }
@@ -317,6 +347,7 @@ impl Engine {
                 run,
                 created,
             } => self.cancel(&mut work, token, run, created),
+            Input::Gathered { gather } => self.gathered(&mut work, gather, loaded.events),
             other => self.handle_outer(&mut work, other),
         }
         self.go_on(&mut work);
@@ -358,6 +389,12 @@ impl Engine {
                 at,
             } => self.tick(work, function, &schedule, at),
             Input::Resume { event } => self.resume_claimed(work, event),
+            Input::Look { token, look } => {
+                let looked = Box::new(self.look(look, work.now()));
+                work.answer(token, Answer::Looked(looked));
+            }
+            Input::PutLimit { token, limit } => self.put_limit(work, token, *limit),
+            Input::RemoveLimit { token, name } => self.remove_limit(work, token, &name),
             Input::Register {
                 token,
                 registration,
@@ -420,7 +457,14 @@ impl Engine {
             return Some(Timestamp::ZERO);
         }
         let timer = self.timers.first().map(|(due, _, _)| *due);
-        timer.into_iter().chain(self.ticks.next_wake()).min()
+        let others = [
+            timer,
+            self.ticks.next_wake(),
+            self.gathers.next_wake(),
+            self.schedule.next_wake(),
+            self.schedule.late.next_wake(),
+        ];
+        others.into_iter().flatten().min()
     }
 
     /// Takes up at most `max` things that are due.
@@ -431,6 +475,15 @@ impl Engine {
             && let Some(tick) = self.ticks.take_due(now)
         {
             due.push(tick);
+        }
+        while due.len() < max
+            && let Some(gather) = self.gathers.take_due(now)
+        {
+            due.push(Input::Gathered { gather });
+        }
+        let gate = [self.schedule.next_wake(), self.schedule.late.next_wake()];
+        if gate.into_iter().flatten().any(|at| at <= now) {
+            due.push(Input::Dispatch);
         }
         while due.len() < max {
             match self.timers.first().copied() {

@@ -38,6 +38,8 @@ pub struct Request {
     pub attempt: u8,
     /// What to send.
     pub request: Arc<OutboundRequest>,
+    /// The commit that it follows from; it may go out once that is durable.
+    pub after: u64,
 }
 
 /// A call to make.
@@ -67,6 +69,10 @@ pub struct Call {
     pub events: Arc<[Arc<Event>]>,
     /// Results so far.
     pub state: Arc<RunState>,
+    /// Whether the SDK is to plan every step, so that each is a call of its own.
+    pub plan: bool,
+    /// The commit that it follows from; it may go out once that is durable.
+    pub after: u64,
 }
 
 /// What somebody who waits is told.
@@ -112,6 +118,15 @@ pub enum Answer {
     StartedBefore(Seq),
     /// The function is paused: the event of this id is in the log, and the run is recorded as skipped.
     Skipped(Ulid),
+    /// A rule of the function keeps the event from starting it: the event of this id is in the log.
+    Held {
+        /// Its id.
+        event: Ulid,
+        /// The rule.
+        rule: crate::config::Rule,
+        /// Whether it will start nothing; else it is gathered with others.
+        dropped: bool,
+    },
     /// What was asked for is done.
     Done,
     /// There is no such function.
@@ -120,6 +135,8 @@ pub enum Answer {
     Looked(Box<crate::look::Looked>),
     /// There is no limit of that name.
     NoSuchLimit,
+    /// There are as many limits as there may be.
+    TooManyLimits,
     /// The function is paused, or goes on.
     Paused {
         /// Whether that was news.

@@ -36,7 +36,7 @@ impl Engine {
         let Some((target, from)) = self.fold.round else {
             return Vec::new();
         };
-        let mut writes = Vec::new();
+        let mut writes: Vec<Image> = Vec::new();
         let mut reached = None;
         let older = self
             .live
@@ -51,15 +51,27 @@ impl Engine {
             if live.imaged != live.last {
                 live.imaged = live.last;
                 let items = live.picture();
-                writes.push(Write::Image(Image {
+                writes.push(Image {
                     run: *run,
                     function: live.function,
                     last: live.last,
                     items,
                     flow: Vec::new(),
-                }));
+                });
             }
         }
+        let lanes: Vec<u32> = writes
+            .iter()
+            .map(|image| self.live.get(&image.run).map_or(0, |live| live.lane))
+            .collect();
+        let mut writes: Vec<Write> = writes
+            .into_iter()
+            .zip(lanes)
+            .map(|(mut image, lane)| {
+                image.flow = self.keys_of(image.run, lane).encode();
+                Write::Image(image)
+            })
+            .collect();
         self.fold.round = reached.map(|run| (target, run));
         if reached.is_none() {
             writes.push(Write::FoldFrom(target));

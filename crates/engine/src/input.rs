@@ -130,6 +130,8 @@ pub enum Input {
         /// Its name.
         name: String,
     },
+    /// What a rule held back may go: slots are handed out anew.
+    Dispatch,
     /// A debounce or a batch is to become a run.
     Gathered {
         /// Its place.
@@ -224,6 +226,16 @@ pub enum Reply {
     Failed(Failure),
 }
 
+impl Reply {
+    /// Whether the app has too much to do, and the pause that it asks for, in milliseconds.
+    pub(crate) fn is_busy(&self) -> Option<Option<i64>> {
+        match self {
+            Self::Failed(failure) if failure.busy => Some(failure.retry_after_ms),
+            _ => None,
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -235,6 +247,8 @@ pub struct Failure {
     pub no_retry: bool,
     /// What the app asked for: milliseconds from now.
     pub retry_after_ms: Option<i64>,
+    /// Whether the app has too much to do (429 or 503), so that it is to be called less.
+    pub busy: bool,
 }
 
 /// One operation that an app reports.

@@ -114,7 +114,11 @@ impl Engine {
         for item in live.items.iter() {
             let moves = match item.state {
                 ItemState::Parked => self.timers.contains_key(&(item.due, run, item.key)),
-                ItemState::Ready => self.schedule.holds(run, item.key),
+                ItemState::Ready => {
+                    let place = (live.lane, !live.begun, live.score, item.key);
+                    self.schedule.holds(place.0, place.1, place.2, place.3)
+                        || self.schedule.late.holds((run, item.key))
+                }
                 ItemState::Fetching => false,
                 ItemState::Calling => called(run, item.key),
                 ItemState::Claimed => self.claims.holds(item.key),

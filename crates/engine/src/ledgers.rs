@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use dunlin_types::Seq;
 
 use crate::ledger::Ledger;
-use crate::schedule::give_room_back;
 
 #[derive(Debug)]
 struct Kept {
@@ -124,5 +123,12 @@ impl Ledgers {
             self.parked.retain(|run| self.kept.contains_key(run));
             give_room_back(&mut self.parked);
         }
+    }
+}
+
+/// Halves what a queue holds once most of it is empty: one burst must not cost memory for ever.
+fn give_room_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > 1024 && queue.len() < queue.capacity() / 8 {
+        queue.shrink_to(queue.capacity() / 2);
     }
 }

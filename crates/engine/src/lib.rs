@@ -13,6 +13,7 @@ mod core;
 mod effect;
 pub mod flow;
 mod fold;
+mod gathers;
 mod input;
 mod inspect;
 mod ledger;
@@ -25,8 +26,10 @@ mod recover;
 mod requests;
 mod run;
 mod schedule;
+mod seen;
 pub mod step;
 mod tails;
+mod tallies;
 mod ticks;
 mod waits;
 mod write;
@@ -39,6 +42,7 @@ pub use input::{
 };
 pub use ledger::{Ledger, Memo, MemoKind, RunState};
 pub use run::{lifecycle_data, lifecycle_event};
+pub use schedule::CallLimits;
 pub use ticks::Missed;
 pub use write::{
     CounterRow, CronRow, DroppedRow, GatherRow, Image, LifecycleRow, RunEnd, RunRow, RunStatus,

@@ -249,7 +249,7 @@ impl Items {
 }
 
 /// The version of images that this program writes.
-const IMAGE_VERSION: u8 = 2;
+const IMAGE_VERSION: u8 = 3;
 
 /// A run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,6 +262,12 @@ pub struct Live {
     pub items: Items,
     /// Its function.
     pub function: u32,
+    /// Its queue; not stored, because its keys are.
+    pub lane: u32,
+    /// Where it stands in its queue: the smaller goes first, in milliseconds since 1970.
+    pub score: i64,
+    /// Whether it has begun, as its queue counts it. Not stored: it follows from the rows.
+    pub begun: bool,
     /// The settings that its next row carries: [`StepFlags::RUN`].
     pub flags: StepFlags,
 }
@@ -269,7 +275,7 @@ pub struct Live {
 impl Live {
     /// A run as its row starts it.
     #[must_use]
-    pub fn start(row: &RunRow) -> Self {
+    pub fn start(row: &RunRow, lane: u32, score: i64) -> Self {
         let mut items = Items::default();
         items.push(Item::new(row.seq, ItemKind::Discovery, row.due));
         Self {
@@ -277,15 +283,20 @@ impl Live {
             imaged: Seq(0),
             items,
             function: row.function,
+            lane,
+            score,
+            begun: false,
             flags: StepFlags::default(),
         }
     }
 
-    /// Its items and settings, for an image: a version byte, two of flags, the items.
+    /// Its items and settings, for an image: a version byte, two of flags, eight of its score, the
+    /// items.
     #[must_use]
     pub fn picture(&self) -> Vec<u8> {
         let mut out = vec![IMAGE_VERSION];
         out.extend_from_slice(&self.flags.0.to_be_bytes());
+        out.extend_from_slice(&self.score.to_be_bytes());
         self.items.encode(&mut out);
         out
     }
@@ -294,20 +305,36 @@ impl Live {
     #[must_use]
     pub fn from_image(image: &Image) -> Option<Self> {
         let (version, rest) = image.items.split_first()?;
-        // The first version had no settings and no marks: the app tells its version anew.
-        let (flags, items) = match *version {
-            1 => (0, Items::decode(rest, 19)?),
-            IMAGE_VERSION => {
+        // The first version had no settings and no marks: the app tells its version anew. The first
+        // two had no score: the run stands where it is found.
+        let (flags, score, items) = match *version {
+            1 => (0, None, Items::decode(rest, 19)?),
+            2 => {
                 let (flags, items) = rest.split_first_chunk::<2>()?;
-                (u16::from_be_bytes(*flags), Items::decode(items, 20)?)
+                (u16::from_be_bytes(*flags), None, Items::decode(items, 20)?)
+            }
+            IMAGE_VERSION => {
+                let (flags, rest) = rest.split_first_chunk::<2>()?;
+                let (score, items) = rest.split_first_chunk::<8>()?;
+                let score = i64::from_be_bytes(*score);
+                (
+                    u16::from_be_bytes(*flags),
+                    Some(score),
+                    Items::decode(items, 20)?,
+                )
             }
             _ => return None,
         };
+        let first = items.iter().map(|item| item.due.ms()).min();
+        let score = score.or(first).unwrap_or_default();
         Some(Self {
             last: image.last,
             imaged: image.last,
             items,
             function: image.function,
+            lane: 0,
+            score,
+            begun: false,
             flags: StepFlags(flags),
         })
     }
@@ -383,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_live_run_is_small() {
-        assert!(size_of::<Live>() <= 72, "{}", size_of::<Live>());
+        assert!(size_of::<Live>() <= 80, "{}", size_of::<Live>());
     }
 
     #[test]

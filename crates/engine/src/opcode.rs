@@ -327,6 +327,7 @@ impl Engine {
         let error = error_object(code, "Error", code.title());
         let retry_after_ms = None;
         let failure = Failure {
+            busy: false,
             code,
             error,
             no_retry: false,

@@ -125,6 +125,24 @@ impl<K: Ord + Copy, V> Packed<K, V> {
         chunk.first().map(|(key, _)| key)
     }
 
+    /// The first entry from that key on.
+    pub(crate) fn first_from(&self, key: &K) -> Option<(&K, &V)> {
+        let chunk = self.chunk_of(key).and_then(|(_, chunk)| {
+            let at = place(chunk, key).unwrap_or_else(|at| at);
+            chunk.get(at)
+        });
+        let next = || self.chunks.range(*key..).next()?.1.first();
+        chunk.or_else(next).map(|(key, value)| (key, value))
+    }
+
+    /// The entries from that key on, in order.
+    pub(crate) fn iter_from(&self, from: K) -> impl Iterator<Item = (&K, &V)> {
+        let chunk = self.chunk_of(&from).map_or(from, |(at, _)| at);
+        let entries = self.chunks.range(chunk..).flat_map(|(_, chunk)| chunk);
+        let entries = entries.map(|(key, value)| (key, value));
+        entries.skip_while(move |(key, _)| **key < from)
+    }
+
     /// All entries, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let entries = self.chunks.values().flatten();
@@ -177,6 +195,8 @@ mod tests {
             (packed.len(), packed.first()),
             (model.len(), model.keys().next())
         );
+        assert_eq!(packed.first_from(&from), model.range(from..).next());
+        assert!(packed.iter_from(from).eq(model.range(from..)));
         let late: Vec<(u16, u32)> = packed.iter_mut_from(from).map(|(k, v)| (*k, *v)).collect();
         assert!(
             late.into_iter()

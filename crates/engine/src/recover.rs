@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use dunlin_types::{Event, Seq, Timestamp, limits};
 
-use crate::config::{AppRow, FunctionRow};
+use crate::config::{AppRow, FunctionRow, Limit, Rule};
 use crate::core::Engine;
+use crate::flow::RunKeys;
 use crate::live::{ItemState, Live};
-use crate::step::{StepMark, StepRow};
-use crate::write::{Image, RunRow};
+use crate::step::{StepFlags, StepMark, StepRow};
+use crate::write::{CounterRow, GatherRow, Image, RunRow};
 
 /// In an item's count of redispatches: it was due when the server stopped uncleanly.
 pub(crate) const RECOVERED: u8 = 0x80;
@@ -21,26 +22,64 @@ impl Engine {
 
     /// Takes a function's newest row; its app comes first.
     pub fn restore_function(&mut self, row: FunctionRow) {
+        let number = row.number;
         self.catalog.restore_function(row);
+        self.govern(number);
     }
 
     /// Takes the image of a live run. One that cannot be read is told by `false`.
     #[must_use]
     pub fn restore_image(&mut self, image: &Image) -> bool {
         let live = Live::from_image(image);
-        let read = live.is_some();
-        if let Some(live) = live {
-            self.live.insert(image.run, live);
+        let (Some(mut live), Some(keys)) = (live, RunKeys::decode(&image.flow)) else {
+            return false;
+        };
+        live.lane = self.schedule.lane(live.function, keys.values);
+        if let Some(lock) = keys.singleton {
+            self.locks.take(live.function, lock, image.run);
+        }
+        self.live.insert(image.run, live);
+        true
+    }
+
+    /// Takes a live run of the tail; one that has an image is known already. One that cannot be read
+    /// is told by `false`.
+    #[must_use]
+    pub fn restore_run(&mut self, row: &RunRow) -> bool {
+        self.fold.appended();
+        if self.live.contains_key(&row.seq) {
+            return true;
+        }
+        let keys = RunKeys::decode(&row.flow);
+        let read = keys.is_some();
+        if let Some(keys) = keys {
+            self.admit_live(row, keys);
         }
         read
     }
 
-    /// Takes a live run of the tail; one that has an image is known already.
-    pub fn restore_run(&mut self, row: &RunRow) {
-        if !self.live.contains_key(&row.seq) {
-            self.live.insert(row.seq, Live::start(row));
+    /// Takes a rate's counter.
+    pub fn restore_counter(&mut self, row: &CounterRow) {
+        match row.rule {
+            Rule::Throttle => self.schedule.counters.apply(row),
+            Rule::StepLimit | Rule::HostLimit => self.schedule.late.apply(row),
+            _ => self.counters.apply(row),
         }
-        self.fold.appended();
+    }
+
+    /// Takes a debounce or a batch.
+    pub fn restore_gather(&mut self, row: GatherRow) {
+        self.gathers.put(row, None);
+    }
+
+    /// Takes an event of a batch beyond its first, in order.
+    pub fn restore_gathered(&mut self, gather: Seq, event: Seq) {
+        self.gathers.restore_event(gather, event);
+    }
+
+    /// Takes a limit of an operator.
+    pub fn restore_limit(&mut self, limit: Limit) {
+        self.schedule.late.put(limit);
     }
 
     /// Takes a row of the tail of the step log, in order.
@@ -84,10 +123,13 @@ impl Engine {
     /// All rows are in: timers are set. After an unclean stop, what was due goes out a second
     /// later and is counted, since each such call may be the one that stopped us.
     pub fn restored(&mut self, now: Timestamp, clean: bool) {
+        self.schedule.now = now;
         self.plan_ticks(now);
         let delayed = now.plus_ms(limits::REDISPATCH_DELAY_MS);
         let mut parked: Vec<(Seq, Seq)> = Vec::new();
         for (run, live) in self.live.iter_mut_from(Seq(0)) {
+            live.begun = live.flags.has(StepFlags::BEGUN) || !live.is_fresh(*run);
+            self.schedule.joins(live.lane, *run, live.begun);
             let keys: Vec<Seq> = live.items.iter().map(|item| item.key).collect();
             for key in keys {
                 let Some(item) = live.items.get_mut(key) else {

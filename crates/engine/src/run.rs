@@ -6,6 +6,7 @@
 //!                       └── due ◄──────┴── fetched           └─► done ─► end
 //! ```
 
+mod admit;
 mod append;
 mod cancel;
 mod checkpoint;
@@ -15,9 +16,11 @@ mod due;
 mod end;
 mod events;
 mod fail;
+mod govern;
 mod invoke;
 mod limit;
 mod pause;
+mod queue;
 mod reply;
 mod rerun;
 mod resolve;

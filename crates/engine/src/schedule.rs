@@ -1,91 +1,343 @@
-//! Which call goes next: one queue an app, a cap on calls in flight for each app and for all.
+//! Which call goes next. Items wait in *lanes*; a lane passes *gates*, which stand for rules of flow
+//! control and for what apps can bear. A lane that finds a gate without room waits there, and is let
+//! on when somebody gives a place back; so nothing is scanned, and nothing is asked twice in vain.
+//!
+//! ```text
+//! push ─► lane (by score) ─► rotation: functions take turns, lanes of a function do ─► pop
+//!              ▲                          │ no room
+//!              └────────── let on ◄───── gate ◄── release, timer, new rules
+//! ```
+//!
+//! What is taken at a gate is counted from what is in flight and what is live, never stored. A gate
+//! with room has nobody waiting for it but while one that it has let on is in the rotation.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod gate;
+mod gates;
+mod lane;
+mod late;
+mod rotation;
+mod rules;
+mod show;
+mod wait;
 
-use dunlin_types::{Seq, limits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-#[derive(Debug, Default)]
-struct AppQueue {
-    ready: VecDeque<(Seq, Seq)>,
-    in_flight: usize,
+use dunlin_types::{Seq, Timestamp, limits};
+
+use crate::flow::KeyValue;
+use crate::flow::counters::Counters;
+use crate::packed::Packed;
+use crate::schedule::gates::Gates;
+use crate::schedule::lane::{Lane, Lanes, Place, START, UNDER_WAY};
+use crate::schedule::rotation::Rotation;
+use crate::schedule::rules::Governed;
+use crate::write::CounterRow;
+
+pub(crate) use gate::{GateKey, Kind, Room};
+pub(crate) use late::{Asked, Late};
+pub(crate) use rules::{Wanted, own_or_shared, rate_of};
+
+/// How many calls may be out.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// In all.
+    pub calls_max: usize,
+    /// At one app.
+    pub calls_per_app_max: u32,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            calls_max: limits::CALLS_IN_FLIGHT_MAX,
+            calls_per_app_max: limits::CALLS_IN_FLIGHT_PER_APP_MAX as u32,
+        }
+    }
+}
+
+/// An item that goes out.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) lane: u32,
+    pub(crate) run: Seq,
+    pub(crate) item: Seq,
+    /// Its run begins with it.
+    pub(crate) starts: bool,
+    /// Rules count that, so it is to be written.
+    pub(crate) counted: bool,
+    /// Arrival times to write.
+    pub(crate) rows: Vec<CounterRow>,
 }
 
 /// Items that wait for a slot, and slots taken.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    apps: Vec<AppQueue>,
-    /// Apps that have items waiting and a slot free.
-    open: BTreeSet<u32>,
-    in_flight: usize,
-    next: u32,
+    pub(crate) options: CallLimits,
+    functions: Vec<Governed>,
+    lanes: Lanes,
+    gates: Gates,
+    /// Every item that waits, with its run.
+    queue: Packed<Place, Seq>,
+    /// Lanes that may have something to go out.
+    rotation: Rotation<u32>,
+    /// Gates that let on by themselves.
+    timers: BTreeSet<(Timestamp, u32)>,
+    /// Who holds a slot, and since when.
+    holders: BTreeMap<(u32, Seq, Seq), Timestamp>,
+    /// Runs that have begun, of lanes whose rules count them.
+    begun: BTreeSet<(u32, Seq)>,
+    pub(crate) counters: Counters,
+    /// Items that only wait for a free call.
+    backlog: usize,
     draining: bool,
-    /// Items of functions that are paused, by function.
-    held: BTreeMap<u32, Vec<(Seq, Seq)>>,
+    /// The instant of the turn.
+    pub(crate) now: Timestamp,
+    pub(crate) late: Late,
 }
 
 impl Schedule {
-    fn app(&mut self, app: u32) -> &mut AppQueue {
-        let index = app as usize;
-        if self.apps.len() <= index {
-            self.apps.resize_with(index + 1, AppQueue::default);
+    pub(crate) fn new(options: CallLimits) -> Self {
+        Self {
+            options,
+            ..Self::default()
         }
-        &mut self.apps[index]
     }
 
-    /// Puts an item at the end of its app's queue.
-    pub(crate) fn push(&mut self, app: u32, run: Seq, item: Seq) {
-        self.app(app).ready.push_back((run, item));
-        self.refresh(app);
+    /// The lane of a function's runs of those values.
+    pub(crate) fn lane(&mut self, function: u32, values: Vec<KeyValue>) -> u32 {
+        let plain = values.is_empty();
+        if let Some(governed) = self.functions.get(function as usize)
+            && let Some(lane) = governed.plain.filter(|_| plain)
+        {
+            return lane;
+        }
+        let values: Arc<[KeyValue]> = values.into();
+        let lane = self.lanes.find(function, &values).unwrap_or_else(|| {
+            let lane = self.lanes.add(function, values);
+            self.enter_gates(lane);
+            lane
+        });
+        if let Some(governed) = self.functions.get_mut(function as usize).filter(|_| plain) {
+            governed.plain = Some(lane);
+        }
+        lane
     }
 
-    /// Keeps an item of a function that is paused; the slot that it took is given back.
-    pub(crate) fn hold(&mut self, app: u32, function: u32, run: Seq, item: Seq) {
-        self.held.entry(function).or_default().push((run, item));
-        self.release(app);
+    /// What the runs of a lane count under.
+    pub(crate) fn values(&self, lane: u32) -> &[KeyValue] {
+        self.lanes.get(lane).map_or(&[], |lane| &lane.values)
     }
 
-    /// The items of a function that were held.
-    pub(crate) fn held(&mut self, function: u32) -> Vec<(Seq, Seq)> {
-        self.held.remove(&function).unwrap_or_default()
+    /// Whether rules have come that the lane's values know nothing of.
+    pub(crate) fn is_stale(&self, lane: u32) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.stale)
     }
 
-    /// Gives a slot back.
-    pub(crate) fn release(&mut self, app: u32) {
-        let queue = self.app(app);
-        debug_assert!(queue.in_flight > 0, "a slot is given back once");
-        queue.in_flight = queue.in_flight.saturating_sub(1);
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.refresh(app);
+    /// A live run belongs to the lane from now on.
+    pub(crate) fn joins(&mut self, lane: u32, run: Seq, begun: bool) {
+        if let Some(known) = self.lanes.get_mut(lane) {
+            known.runs += 1;
+        }
+        if begun {
+            self.begins(lane, run);
+        }
     }
 
-    /// The next item that may go out, apps taking turns; its slot is taken.
-    pub(crate) fn pop(&mut self) -> Option<(u32, Seq, Seq)> {
-        if self.draining || self.in_flight >= limits::CALLS_IN_FLIGHT_MAX {
+    /// A live run no longer belongs to the lane.
+    pub(crate) fn leaves(&mut self, lane: u32, run: Seq, begun: bool) {
+        self.begun.remove(&(lane, run));
+        let Some(known) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        known.runs = known.runs.saturating_sub(1);
+        if begun {
+            known.begun = known.begun.saturating_sub(1);
+            for pass in known.starts.clone() {
+                if let Some(gate) = self.gates.get_mut(pass.gate) {
+                    gate.used = gate.used.saturating_sub(1);
+                    self.let_on(pass.gate);
+                }
+            }
+        }
+        self.drop_unused(lane);
+    }
+
+    /// A run of the lane begins.
+    fn begins(&mut self, lane: u32, run: Seq) {
+        let Some(known) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        known.begun += 1;
+        if !known.starts.is_empty() {
+            self.begun.insert((lane, run));
+        }
+        for pass in &known.starts {
+            if let Some(gate) = self.gates.get_mut(pass.gate) {
+                gate.used += 1;
+            }
+        }
+    }
+
+    /// Puts an item where its score says; `starts` if its run has not begun.
+    pub(crate) fn push(&mut self, lane: u32, starts: bool, score: i64, run: Seq, item: Seq) {
+        let place = place(lane, starts, score, item);
+        if self.queue.insert(place, run).is_none() {
+            self.change(lane, |lane| lane.queued[usize::from(place.phase)] += 1);
+            self.open(lane);
+        }
+    }
+
+    /// Takes an item away that waits; it may be that it does not.
+    pub(crate) fn remove(&mut self, lane: u32, starts: bool, score: i64, item: Seq) {
+        let place = place(lane, starts, score, item);
+        if self.queue.remove(&place).is_some() {
+            self.change(lane, |lane| {
+                let queued = &mut lane.queued[usize::from(place.phase)];
+                *queued = queued.saturating_sub(1);
+            });
+        }
+    }
+
+    /// Whether that item waits.
+    pub(crate) fn holds(&self, lane: u32, starts: bool, score: i64, item: Seq) -> bool {
+        self.queue.contains_key(&place(lane, starts, score, item))
+    }
+
+    /// Gives a slot back, if it was taken.
+    pub(crate) fn release(&mut self, lane: u32, run: Seq, item: Seq) {
+        if self.holders.remove(&(lane, run, item)).is_none() {
+            return;
+        }
+        let Some(known) = self.lanes.get(lane) else {
+            return;
+        };
+        let calls = known.calls.clone();
+        self.change(lane, |lane| {
+            lane.in_flight = lane.in_flight.saturating_sub(1)
+        });
+        for pass in calls {
+            if let Some(gate) = self.gates.get_mut(pass.gate) {
+                gate.used = gate.used.saturating_sub(1);
+                self.let_on(pass.gate);
+            }
+        }
+        self.drop_unused(lane);
+    }
+
+    /// The next item that may go out; its slots are taken.
+    pub(crate) fn pop(&mut self) -> Option<Picked> {
+        loop {
+            if self.draining || self.holders.len() >= self.options.calls_max {
+                return None;
+            }
+            let lane = self.rotation.pop(|_| true)?;
+            self.change(lane, |lane| lane.open = false);
+            let chosen = self.choose(lane);
+            let picked = chosen.and_then(|place| self.take(place));
+            if picked.is_some() {
+                self.open(lane);
+            }
+            self.pass_on(lane);
+            if picked.is_some() {
+                return picked;
+            }
+        }
+    }
+
+    /// Which item of the lane may go; where none may, the lane waits at the gate that says so.
+    fn choose(&mut self, number: u32) -> Option<Place> {
+        let lane = self.lanes.get(number)?;
+        if self.is_paused(lane.function) || lane.parked.is_some() {
             return None;
         }
-        let app = self
-            .open
-            .range(self.next..)
-            .next()
-            .or_else(|| self.open.first())
-            .copied()?;
-        self.next = app + 1;
-        let queue = self.app(app);
-        let (run, item) = queue.ready.pop_front()?;
-        give_room_back(&mut queue.ready);
-        queue.in_flight += 1;
-        self.in_flight += 1;
-        self.refresh(app);
-        Some((app, run, item))
+        let head = |phase: u8| {
+            let waits = lane.queued[usize::from(phase)] > 0;
+            let first = self.queue.first_from(&Place::first(number, phase));
+            first.map(|(place, _)| *place).filter(|_| waits)
+        };
+        let under_way = head(UNDER_WAY);
+        let start = head(START).filter(|_| lane.starts_parked.is_none());
+        if under_way.is_none() && start.is_none() {
+            return None;
+        }
+        if let Some((pass, room)) = self.shut(&lane.calls) {
+            self.park(number, pass, room, false);
+            return None;
+        }
+        let start_first = |place: &Place| under_way.is_none_or(|other| place.score < other.score);
+        let Some(start) = start.filter(start_first) else {
+            return under_way;
+        };
+        // What a rule wants that the values say nothing of is seen when the run is at hand.
+        let shut = (!lane.stale).then(|| self.shut(&lane.starts)).flatten();
+        match shut {
+            None => Some(start),
+            Some((pass, room)) => {
+                self.park(number, pass, room, true);
+                under_way
+            }
+        }
     }
 
-    fn refresh(&mut self, app: u32) {
-        let queue = self.app(app);
-        if !queue.ready.is_empty() && queue.in_flight < limits::CALLS_IN_FLIGHT_PER_APP_MAX {
-            self.open.insert(app);
-        } else {
-            self.open.remove(&app);
+    /// Takes an item and its slots.
+    fn take(&mut self, place: Place) -> Option<Picked> {
+        let run = self.queue.remove(&place)?;
+        let number = place.lane;
+        self.change(number, |lane| {
+            let queued = &mut lane.queued[usize::from(place.phase)];
+            *queued = queued.saturating_sub(1);
+            lane.in_flight += 1;
+            lane.let_on = false;
+        });
+        let lane = self.lanes.get(number)?;
+        let (calls, starts) = (lane.calls.clone(), lane.starts.clone());
+        let begins = place.phase == START && !lane.stale;
+        let counted = begins && !starts.is_empty();
+        for pass in &calls {
+            if let Some(gate) = self.gates.get_mut(pass.gate) {
+                gate.used += 1;
+            }
         }
+        self.holders.insert((number, run, place.item), self.now);
+        let mut rows = Vec::new();
+        if begins {
+            self.begins(number, run);
+            for pass in &starts {
+                rows.extend(self.spend(pass.gate, run));
+            }
+        }
+        Some(Picked {
+            lane: number,
+            run,
+            item: place.item,
+            starts: begins,
+            counted,
+            rows,
+        })
+    }
+
+    /// Counts a start against a rate; nothing if the gate is none.
+    fn spend(&mut self, gate: u32, run: Seq) -> Vec<CounterRow> {
+        let Some(gate) = self.gates.get(gate) else {
+            return Vec::new();
+        };
+        let (GateKey::Own(rule, function, ..), Kind::Rate(rate, key)) = (&gate.key, &gate.kind)
+        else {
+            return Vec::new();
+        };
+        let tat = self
+            .counters
+            .get(*function, *rule, *key)
+            .map(|(tat, _)| tat);
+        let row = CounterRow {
+            function: *function,
+            rule: *rule,
+            key: *key,
+            tat_ns: rate.take(tat, self.now).or(tat),
+            last: run,
+        };
+        self.counters.put(row, self.now)
     }
 
     /// Hands out no more slots.
@@ -95,50 +347,65 @@ impl Schedule {
 
     /// Slots taken.
     pub(crate) fn slots(&self) -> usize {
-        self.in_flight
+        self.holders.len()
     }
 
-    /// Whether that item waits for a slot.
-    pub(crate) fn holds(&self, run: Seq, item: Seq) -> bool {
-        let wanted = (run, item);
-        self.apps.iter().any(|app| app.ready.contains(&wanted))
-            || self.held.values().any(|held| held.contains(&wanted))
+    /// Items that only wait for a free call, not for a rule.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
     }
 
     /// Slots taken, and items that will get one.
     pub(crate) fn busy(&self) -> usize {
-        if self.draining {
-            return self.in_flight;
+        match self.draining {
+            true => self.holders.len(),
+            false => self.holders.len() + self.backlog,
         }
-        self.in_flight + self.apps.iter().map(|app| app.ready.len()).sum::<usize>()
+    }
+
+    /// Since when that item holds a slot.
+    pub(crate) fn held_since(&self, lane: u32, run: Seq, item: Seq) -> Option<Timestamp> {
+        self.holders.get(&(lane, run, item)).copied()
+    }
+
+    fn is_paused(&self, function: u32) -> bool {
+        self.functions
+            .get(function as usize)
+            .is_some_and(|governed| governed.paused)
+    }
+
+    /// Holds a function's items back, or lets them go on.
+    pub(crate) fn pause(&mut self, function: u32, paused: bool) {
+        let lanes: Vec<u32> = self.lanes.of(function).collect();
+        let before: usize = lanes.iter().map(|lane| self.backlog_of(*lane)).sum();
+        if let Some(governed) = self.functions.get_mut(function as usize) {
+            governed.paused = paused;
+        }
+        let after: usize = lanes.iter().map(|lane| self.backlog_of(*lane)).sum();
+        self.backlog = (self.backlog + after).saturating_sub(before);
+        for lane in lanes {
+            self.open(lane);
+        }
+    }
+
+    /// Forgets a lane that nothing refers to.
+    fn drop_unused(&mut self, number: u32) {
+        let unused = |lane: &Lane| {
+            let queued = lane.queued[0] + lane.queued[1];
+            lane.runs == 0 && lane.in_flight == 0 && queued == 0 && !lane.values.is_empty()
+        };
+        if self.lanes.get(number).is_some_and(unused) {
+            self.leave_gates(number);
+            self.lanes.remove(number);
+        }
     }
 }
 
-/// Halves what a queue holds once most of it is empty: one burst must not cost memory for ever.
-pub(crate) fn give_room_back<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > 1024 && queue.len() < queue.capacity() / 8 {
-        queue.shrink_to(queue.capacity() / 2);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_that_hangs_leaves_room_for_the_others() {
-        let mut schedule = Schedule::default();
-        for n in 0..10_000 {
-            schedule.push(0, Seq(n), Seq(n));
-        }
-        schedule.push(1, Seq(1), Seq(1));
-        let mut taken = Vec::new();
-        while let Some((app, _, _)) = schedule.pop() {
-            taken.push(app);
-        }
-        assert_eq!(taken.len(), limits::CALLS_IN_FLIGHT_PER_APP_MAX + 1);
-        assert_eq!(taken.iter().filter(|app| **app == 1).count(), 1);
-        schedule.release(0);
-        assert_eq!(schedule.pop().map(|(app, _, _)| app), Some(0));
+fn place(lane: u32, starts: bool, score: i64, item: Seq) -> Place {
+    Place {
+        lane,
+        phase: if starts { START } else { UNDER_WAY },
+        score,
+        item,
     }
 }

@@ -56,6 +56,8 @@ pub enum StepKind {
     Noted = 22,
     /// Another run has taken over the signal that an item waits for: it can only run out.
     SignalTaken = 23,
+    /// The run begins, as rules of flow control count it.
+    Begun = 24,
 }
 
 impl StepKind {
@@ -86,6 +88,7 @@ impl StepKind {
             21 => Self::DeferAborted,
             22 => Self::Noted,
             23 => Self::SignalTaken,
+            24 => Self::Begun,
             _ => return None,
         })
     }
@@ -132,9 +135,11 @@ impl StepFlags {
     pub const VERSION_KNOWN: u16 = 64;
     /// Reported while its call went on; the item stays open and its attempts start over.
     pub const CHECKPOINT: u16 = 128;
+    /// The run has begun, as rules of flow control count it.
+    pub const BEGUN: u16 = 256;
 
     /// The run's own settings, which every row carries on.
-    pub const RUN: u16 = Self::FORCE_PLAN | Self::VERSION_2 | Self::VERSION_KNOWN;
+    pub const RUN: u16 = Self::FORCE_PLAN | Self::VERSION_2 | Self::VERSION_KNOWN | Self::BEGUN;
 
     /// Whether all of these bits are set.
     #[must_use]

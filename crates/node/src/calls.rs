@@ -10,7 +10,7 @@ use dunlin_turn::Input as TurnInput;
 use dunlin_types::{Code, Coded, StepId, Timestamp, limits, ulid_for};
 use dunlin_wire::call::{CallBody, Memo, MemoKind as WireMemo, call_url};
 use dunlin_wire::response::{CallResponse, ensure_error_data, parse_response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::convert;
 use crate::failpoint::{CrashPoint, crash_point};
@@ -46,7 +46,13 @@ fn understand(response: &Response, now: Timestamp) -> (Option<i64>, Reply) {
         },
         now,
     );
-    (parsed.req_version, convert::reply(parsed.reply, now))
+    let mut reply = convert::reply(parsed.reply, now);
+    if let Reply::Failed(failure) = &mut reply {
+        let status = response.status;
+        failure.busy =
+            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+    }
+    (parsed.req_version, reply)
 }
 
 fn failed(error: &Coded) -> Reply {
@@ -225,7 +231,7 @@ fn body(shared: &Shared, call: &Call, run_id: &str, job_id: &str, request_id: &s
         request_id,
         generation_id: call.id.generation as i64,
         job_id,
-        disable_immediate_execution: state.force_plan,
+        disable_immediate_execution: call.plan,
         use_api,
         version: state.version.into(),
         canonical,

@@ -15,6 +15,7 @@ pub(crate) fn reply(reply: Reply, now: Timestamp) -> engine::Reply {
             error: failure.error,
             no_retry: failure.no_retry,
             retry_after_ms: retry_after_ms(failure.retry_after, now),
+            busy: false,
         }),
     }
 }
@@ -78,6 +79,7 @@ fn kind_of(kind: OpKind, name: &str, now: Timestamp) -> engine::OpKind {
             error,
             no_retry,
             retry_after_ms: retry_after_ms(retry_after, now),
+            busy: false,
         }),
         OpKind::StepFailed { error } => engine::OpKind::StepFailed(error),
         OpKind::StepPlanned => engine::OpKind::StepPlanned,

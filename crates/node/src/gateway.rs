@@ -52,6 +52,7 @@ fn kind_of(outcome: Result<Payload, Failure>) -> engine::OpKind {
     match outcome {
         Ok(value) => engine::OpKind::StepRun(value),
         Err(failure) => engine::OpKind::StepError(engine::Failure {
+            busy: false,
             code: failure.code,
             error: failure.error,
             no_retry: failure.no_retry,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
-use dunlin_engine::Missed;
+use dunlin_engine::{CallLimits, Missed};
 use dunlin_types::limits;
 use dunlin_wire::sign::SigningKey;
 
@@ -56,6 +56,8 @@ pub struct NodeOptions {
     pub steps_max: usize,
     /// What becomes of ticks that went by while the server was down.
     pub missed_ticks: Missed,
+    /// How many calls may be out.
+    pub calls: CallLimits,
 }
 
 impl NodeOptions {
@@ -78,6 +80,7 @@ impl NodeOptions {
             test_mode: false,
             steps_max: limits::STEPS_PER_RUN_MAX,
             missed_ticks: Missed::Once,
+            calls: CallLimits::default(),
         }
     }
 }

@@ -109,6 +109,7 @@ fn open(options: &NodeOptions, store: &dyn Store, now: Timestamp) -> Result<Open
         steps_max: options.steps_max,
         boot: start.boot,
         missed_ticks: options.missed_ticks,
+        calls: options.calls,
         ..Options::default()
     });
     let mut delivery = Delivery::new(DeliveryOptions {
@@ -178,10 +179,14 @@ fn restore_waits(engine: &mut Engine, reader: &mut dyn Reader) -> Result<(), Sto
 fn restore(engine: &mut Engine, delivery: &mut Delivery, row: Restored) -> bool {
     match row {
         Restored::App(row) => engine.restore_app(row),
-        Restored::Function(row) => engine.restore_function(row),
+        Restored::Function(row) => engine.restore_function(*row),
+        Restored::Limit(limit) => engine.restore_limit(limit),
+        Restored::Counter(row) => engine.restore_counter(&row),
+        Restored::Gather(row) => engine.restore_gather(row),
+        Restored::Gathered { gather, event } => engine.restore_gathered(gather, event),
         Restored::Image(image) => return engine.restore_image(&image),
         Restored::Cron(row) => engine.restore_cron(&row),
-        Restored::Run(row) => engine.restore_run(&row),
+        Restored::Run(row) => return engine.restore_run(&row),
         Restored::Step(mark) => engine.restore_step(&mark),
         Restored::Application(row) => delivery.restore_application(Arc::unwrap_or_clone(row)),
         Restored::Source(row) => delivery.restore_source(Arc::unwrap_or_clone(row)),

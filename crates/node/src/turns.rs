@@ -138,13 +138,20 @@ impl Turns {
                 true => Ok(Default::default()),
                 false => reader.known(&need.keys),
             };
-            match (ledger, known) {
-                (Ok(ledger), Ok(known)) => {
-                    shared
-                        .inbox
-                        .happened(Happening::Loaded(id, Rows { ledger, known }));
+            let events = match need.events.is_empty() {
+                true => Ok(Vec::new()),
+                false => reader.events_at(&need.events),
+            };
+            match (ledger, known, events) {
+                (Ok(ledger), Ok(known), Ok(events)) => {
+                    let rows = Rows {
+                        ledger,
+                        known,
+                        events,
+                    };
+                    shared.inbox.happened(Happening::Loaded(id, rows));
                 }
-                (Err(error), _) | (_, Err(error)) => {
+                (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => {
                     error!(%error, "a row that must be there cannot be read; the process ends");
                     std::process::exit(70);
                 }

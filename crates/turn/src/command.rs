@@ -1,10 +1,11 @@
 //! What goes in and what comes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dunlin_delivery as delivery;
 use dunlin_engine as engine;
-use dunlin_types::{DedupeKey, Seq};
+use dunlin_types::{DedupeKey, Event, Seq};
 
 /// An input of one of the cores.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Need {
     pub ledger: Option<(Seq, Seq)>,
     /// Whether these keys are known.
     pub keys: Vec<DedupeKey>,
+    /// These events.
+    pub events: Vec<Seq>,
 }
 
 /// Cold rows that were read.
@@ -39,6 +42,8 @@ pub struct Rows {
     pub ledger: Option<engine::LedgerRows>,
     /// The keys that are known.
     pub known: BTreeMap<DedupeKey, delivery::Known>,
+    /// The events, in the order in which they were asked for.
+    pub events: Vec<Arc<Event>>,
 }
 
 /// Something that happened.

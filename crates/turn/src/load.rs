@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_types::{DedupeKey, Seq};
 
-use crate::command::{Input, LoadId};
+use crate::command::{Input, LoadId, Need};
 
 /// An input whose rows are being read.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Loads {
     next: u64,
     waiting: BTreeMap<LoadId, Waiting>,
+    /// Loads of rows that are not durable yet, with the commit that they wait for.
+    delayed: VecDeque<(u64, LoadId, Need)>,
     /// Inputs of a run whose ledger is being read, in order.
     behind: BTreeMap<Seq, VecDeque<Input>>,
 }
@@ -32,6 +34,19 @@ impl Loads {
             self.behind.entry(run).or_default();
         }
         id
+    }
+
+    /// Puts a load off until that commit is durable; they come in the order of their commits.
+    pub(crate) fn delay(&mut self, commit: u64, id: LoadId, need: Need) {
+        self.delayed.push_back((commit, id, need));
+    }
+
+    /// The next load that had to wait for a commit, all up to `committed` being durable.
+    pub(crate) fn next_delayed(&mut self, committed: u64) -> Option<(LoadId, Need)> {
+        let (_, id, need) = self
+            .delayed
+            .pop_front_if(|(commit, ..)| *commit <= committed)?;
+        Some((id, need))
     }
 
     pub(crate) fn finish(&mut self, id: LoadId) -> Option<Waiting> {

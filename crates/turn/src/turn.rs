@@ -31,6 +31,8 @@ pub struct Turn {
     forming: Decided,
     forming_bytes: usize,
     forming_effects: Vec<Effect>,
+    /// Effects that follow from what is durable already: they wait for no commit.
+    free_effects: Vec<Effect>,
     /// Effects of the commit in flight.
     in_flight: Option<Vec<Effect>>,
     commands: Vec<Command>,
@@ -55,6 +57,7 @@ impl Turn {
             },
             forming_bytes: 0,
             forming_effects: Vec::new(),
+            free_effects: Vec::new(),
             in_flight: None,
             commands: Vec::new(),
             draining: false,
@@ -155,6 +158,10 @@ impl Turn {
     }
 
     fn send_commit(&mut self) {
+        let free = std::mem::take(&mut self.free_effects);
+        if !free.is_empty() {
+            self.commands.push(Command::Act(free));
+        }
         if self.in_flight.is_some() {
             return;
         }
@@ -183,6 +190,9 @@ impl Turn {
         {
             self.commands.push(Command::Act(effects));
         }
+        while let Some((id, need)) = self.loads.next_delayed(commit) {
+            self.commands.push(Command::Load(id, need));
+        }
     }
 
     fn submit(&mut self, input: Input, now: Timestamp, seed: u64) {
@@ -191,27 +201,56 @@ impl Turn {
             return;
         };
         let (ledger, keys) = self.needs(&input);
+        let events = self.events_needed(&input);
         let ledger = ledger.map(|run| (run, self.engine.load_begins(run)));
         let unknown: Vec<DedupeKey> = keys
             .iter()
             .filter(|key| self.keys.get(key, now).is_none())
             .copied()
             .collect();
-        if ledger.is_none() && unknown.is_empty() {
+        if ledger.is_none() && unknown.is_empty() && events.is_empty() {
             let known = self.known(&keys, &BTreeMap::new(), now);
-            self.decide(input, None, &known, now, seed);
+            self.decide(input, Rows::default(), &known, now, seed);
             return;
         }
         let id = self
             .loads
             .start(ledger.map(|(run, _)| run), Waiting { input, keys });
-        self.commands.push(Command::Load(
-            id,
-            Need {
-                ledger,
-                keys: unknown,
-            },
-        ));
+        let after = if events.is_empty() {
+            0
+        } else {
+            self.last_decided()
+        };
+        let need = Need {
+            ledger,
+            keys: unknown,
+            events,
+        };
+        if after > self.committed {
+            self.loads.delay(after, id, need);
+        } else {
+            self.commands.push(Command::Load(id, need));
+        }
+    }
+
+    /// Events that an input needs.
+    fn events_needed(&self, input: &Input) -> Vec<Seq> {
+        match input {
+            Input::Engine(input @ engine::Input::Gathered { .. }) => {
+                self.engine.needs(input).events
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The last commit that anything was decided into.
+    fn last_decided(&self) -> u64 {
+        let forming = self.forming.commit_no;
+        if self.forming.rows() > 0 {
+            forming
+        } else {
+            forming - 1
+        }
     }
 
     fn needs(&self, input: &Input) -> (Option<Seq>, Vec<DedupeKey>) {
@@ -244,7 +283,7 @@ impl Turn {
             return;
         }
         let known = self.known(&waiting.keys, &rows.known, now);
-        self.decide(waiting.input, rows.ledger, &known, now, seed);
+        self.decide(waiting.input, rows, &known, now, seed);
         let Some(run) = run else { return };
         for (n, input) in self.loads.release(run).into_iter().enumerate() {
             self.submit(input, now, seed.rotate_left(n as u32 + 1));
@@ -254,13 +293,13 @@ impl Turn {
     fn decide(
         &mut self,
         input: Input,
-        ledger: Option<engine::LedgerRows>,
+        rows: Rows,
         known: &BTreeMap<DedupeKey, Known>,
         now: Timestamp,
         seed: u64,
     ) {
         match input {
-            Input::Engine(input) => self.decide_engine(input, ledger, known, now, seed),
+            Input::Engine(input) => self.decide_engine(input, rows, known, now, seed),
             Input::Delivery(input) => self.decide_delivery(input, known, now, seed),
         }
     }
@@ -268,7 +307,7 @@ impl Turn {
     fn decide_engine(
         &mut self,
         input: engine::Input,
-        ledger: Option<engine::LedgerRows>,
+        rows: Rows,
         known: &BTreeMap<DedupeKey, Known>,
         now: Timestamp,
         seed: u64,
@@ -283,9 +322,12 @@ impl Turn {
             commit,
             next_seq: &mut draw,
         };
-        let out = self
-            .engine
-            .handle(input, engine::Loaded { ledger, known }, &mut cx);
+        let loaded = engine::Loaded {
+            ledger: rows.ledger,
+            known,
+            events: rows.events,
+        };
+        let out = self.engine.handle(input, loaded, &mut cx);
         self.take_engine(out, now, seed);
     }
 
@@ -308,11 +350,29 @@ impl Turn {
         for effect in out.effects {
             match effect {
                 engine::Effect::Fetch(run) => fetches.push_back(run),
-                effect => self.forming_effects.push(Effect::Engine(effect)),
+                effect => self.take_effect(effect),
             }
         }
         for run in fetches {
             self.submit(Input::Engine(engine::Input::Fetched { run }), now, seed);
+        }
+    }
+
+    /// Puts an effect with the commit that it follows from.
+    fn take_effect(&mut self, effect: engine::Effect) {
+        let after = match &effect {
+            engine::Effect::Call(call) => call.after,
+            engine::Effect::Request(request) => request.after,
+            _ => u64::MAX,
+        };
+        let effect = Effect::Engine(effect);
+        if after <= self.committed {
+            self.free_effects.push(effect);
+            return;
+        }
+        match &mut self.in_flight {
+            Some(effects) if after < self.forming.commit_no => effects.push(effect),
+            _ => self.forming_effects.push(effect),
         }
     }
 
@@ -348,7 +408,7 @@ impl Turn {
                 token: dunlin_types::Token::NONE,
                 events,
             };
-            self.decide_engine(input, None, &known, now, seed);
+            self.decide_engine(input, Rows::default(), &known, now, seed);
             let appended = self.forming.engine[from..]
                 .iter()
                 .find_map(|write| match write {

@@ -34,15 +34,15 @@ impl KeyValue {
 pub struct RunKeys {
     /// Seconds by which it goes before others.
     pub priority: i32,
-    /// The lock that it holds.
-    pub singleton: Option<DedupeKey>,
+    /// The lock that it holds, and when it was made, which is part of its id.
+    pub singleton: Option<(DedupeKey, Timestamp)>,
     /// What it counts under, rule by rule.
     pub values: Vec<KeyValue>,
 }
 
 impl RunKeys {
     /// As stored; nothing if there is nothing to store. A version byte, the priority, one byte and
-    /// sixteen for the lock, then for each value the rule's name, a length and the text.
+    /// twenty-four for the lock, then for each value the rule's name, a length and the text.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         if *self == Self::default() {
@@ -51,7 +51,10 @@ impl RunKeys {
         let mut out = vec![VERSION];
         out.extend_from_slice(&self.priority.to_be_bytes());
         out.push(u8::from(self.singleton.is_some()));
-        out.extend(self.singleton.iter().flat_map(|key| key.0));
+        if let Some((lock, created)) = self.singleton {
+            out.extend_from_slice(&lock.0);
+            out.extend_from_slice(&created.ms().to_be_bytes());
+        }
         for value in &self.values {
             out.extend_from_slice(&value.rule.to_be_bytes());
             let length = u16::try_from(value.text.len()).unwrap_or(u16::MAX);
@@ -79,7 +82,9 @@ impl RunKeys {
         };
         if *locked == 1 {
             let (lock, more) = rest.split_first_chunk::<16>()?;
-            keys.singleton = Some(DedupeKey(*lock));
+            let (created, more) = more.split_first_chunk::<8>()?;
+            let created = Timestamp::from_ms(i64::from_be_bytes(*created));
+            keys.singleton = Some((DedupeKey(*lock), created));
             rest = more;
         }
         while !rest.is_empty() {
@@ -133,7 +138,7 @@ mod tests {
         let mut keys = RunKeys::default();
         assert!(keys.encode().is_empty());
         keys.priority = -5;
-        keys.singleton = Some(DedupeKey([7; 16]));
+        keys.singleton = Some((DedupeKey([7; 16]), Timestamp::from_ms(5)));
         keys.values = ["", "grün"]
             .map(|text| KeyValue {
                 rule: 3,

@@ -77,6 +77,9 @@ impl Engine {
             }
         };
         let seq = work.seq();
+        if new.flags.has(StepFlags::CLOSES) {
+            self.dequeue_if_ready(run, new.item);
+        }
         let Some(live) = self.live.get_mut(&run) else {
             return;
         };
@@ -140,7 +143,6 @@ impl Engine {
         let Some(live) = self.live.get_mut(&run) else {
             return;
         };
-        let function = live.function;
         let Some(item) = live.items.get_mut(key) else {
             return;
         };
@@ -150,8 +152,7 @@ impl Engine {
         if !item.kind.is_called() || item.due > now {
             self.timers.insert((item.due, run, key), ());
         } else {
-            item.state = ItemState::Ready;
-            self.schedule.push(self.catalog.app_of(function), run, key);
+            self.enqueue(run, key);
         }
     }
 }

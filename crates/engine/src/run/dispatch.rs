@@ -10,7 +10,9 @@ use crate::input::CallId;
 use crate::live::{ItemKind, ItemState};
 use crate::recover::RECOVERED;
 use crate::run::NewRow;
+use crate::schedule::Asked;
 use crate::step::{StepFlags, StepKind};
+use crate::write::Write;
 
 /// Dispatches of one process that a generation leaves room for.
 const DISPATCHES_PER_BOOT: u64 = 1 << 24;
@@ -18,27 +20,55 @@ const DISPATCHES_PER_BOOT: u64 = 1 << 24;
 impl Engine {
     /// Sends out what may go.
     pub(crate) fn dispatch_ready(&mut self, work: &mut Work<'_, '_>) {
-        while let Some((app, run, key)) = self.schedule.pop() {
-            let function = self.live.get(&run).map(|live| live.function);
-            if let Some(function) = function.filter(|function| self.is_paused(*function)) {
-                self.schedule.hold(app, function, run, key);
-                continue;
+        self.schedule.now = work.now();
+        self.schedule.wake();
+        self.wake_late(work);
+        while let Some(picked) = self.schedule.pop() {
+            let (run, key) = (picked.run, picked.item);
+            for row in picked.rows {
+                work.write(Write::Counter(row));
             }
-            let item = self
-                .live
-                .get_mut(&run)
-                .and_then(|live| live.items.get_mut(key));
-            match item {
+            if picked.starts {
+                self.begun(work, run, picked.counted);
+            }
+            let live = self.live.get_mut(&run);
+            match live.and_then(|live| live.items.get_mut(key)) {
                 Some(item) if item.state == ItemState::Ready => {
                     item.state = ItemState::Fetching;
                     if self.ledgers.get(run).is_some() {
-                        self.call(work, app, run, key);
+                        self.call(work, run, key);
                     } else {
                         work.effect(Effect::Fetch(run));
                     }
                 }
-                _ => self.schedule.release(app),
+                _ => self.give_back(picked.lane, run, key),
             }
+        }
+    }
+
+    /// Items for which limits of operators have room again queue once more.
+    fn wake_late(&mut self, work: &mut Work<'_, '_>) {
+        let (items, rows) = self.schedule.late.wake(work.now());
+        for row in rows {
+            work.write(Write::Counter(row));
+        }
+        for (run, key) in items {
+            self.enqueue(run, key);
+        }
+    }
+
+    /// The run's first call goes out; where rules count it, that is written.
+    fn begun(&mut self, work: &mut Work<'_, '_>, run: Seq, counted: bool) {
+        let Some(live) = self.live.get_mut(&run) else {
+            return;
+        };
+        live.begun = true;
+        if counted {
+            let row = NewRow {
+                kind: StepKind::Begun,
+                ..NewRow::blank(work.now(), Seq(0), live.flags.with(StepFlags::BEGUN, true))
+            };
+            self.append(work, run, row);
         }
     }
 
@@ -47,7 +77,6 @@ impl Engine {
         let Some(live) = self.live.get(&run) else {
             return;
         };
-        let app = self.catalog.app_of(live.function);
         let waiting: Vec<Seq> = live
             .items
             .iter()
@@ -57,7 +86,7 @@ impl Engine {
         for key in waiting {
             let item = self.live.get(&run).and_then(|live| live.items.get(key));
             if item.is_some_and(|item| item.state == ItemState::Fetching) {
-                self.call(work, app, run, key);
+                self.call(work, run, key);
             }
         }
     }
@@ -79,37 +108,91 @@ impl Engine {
     }
 
     /// Calls an item that holds a slot; gives the slot back if there is nothing to call.
-    fn call(&mut self, work: &mut Work<'_, '_>, app: u32, run: Seq, key: Seq) {
-        if let Some(item) = self
-            .live
-            .get_mut(&run)
-            .and_then(|live| live.items.get_mut(key))
-        {
+    fn call(&mut self, work: &mut Work<'_, '_>, run: Seq, key: Seq) {
+        let Some(live) = self.live.get_mut(&run) else {
+            return;
+        };
+        let (lane, function) = (live.lane, live.function);
+        if let Some(item) = live.items.get_mut(key) {
             // From here on the slot is this function's, not that of whoever ends the run.
             item.state = ItemState::Ready;
         }
         if self.ledgers.get(run).is_none() {
-            self.schedule.release(app);
+            self.give_back(lane, run, key);
             self.postpone(work.now(), run, key);
             return;
         }
+        if self.schedule.is_stale(lane) {
+            self.give_back(lane, run, key);
+            self.requeue(work, run);
+            self.enqueue(run, key);
+            return;
+        }
         if self.over_limits(work, run) || !self.count_redispatch(work, run, key) {
-            self.schedule.release(app);
+            self.give_back(lane, run, key);
+            return;
+        }
+        if !self.passes_late(work, (lane, function), run, key) {
             return;
         }
         self.guard_finish(work, run);
-        let effect = match self.prepare_request(app, run, key) {
+        let effect = match self.prepare_request(run, key) {
             Some(request) => Some(Effect::Request(Box::new(request))),
             None => self
-                .prepare_call(app, run, key)
+                .prepare_call(run, key)
                 .map(|call| Effect::Call(Box::new(call))),
         };
         match effect {
-            Some(effect) => work.effect(effect),
+            Some(effect) => {
+                self.tallies.called(function, work.now());
+                work.effect(effect);
+            }
             None => {
-                self.schedule.release(app);
+                self.give_back(lane, run, key);
                 self.postpone(work.now(), run, key);
             }
+        }
+    }
+
+    /// Whether limits of operators let the item go now; if not, it gives its slots back and waits.
+    fn passes_late(
+        &mut self,
+        work: &mut Work<'_, '_>,
+        (lane, function): (u32, u32),
+        run: Seq,
+        key: Seq,
+    ) -> bool {
+        let names = self.late_names(function, run, key);
+        match self.schedule.late.ask((run, key), names, work.now()) {
+            Asked::Go(rows) => {
+                for row in rows {
+                    work.write(Write::Counter(row));
+                }
+                true
+            }
+            Asked::Waits => {
+                self.schedule.release(lane, run, key);
+                false
+            }
+        }
+    }
+
+    /// The limits of operators that the item falls under.
+    fn late_names(&self, function: u32, run: Seq, key: Seq) -> Vec<String> {
+        if self.schedule.late.is_empty() {
+            return Vec::new();
+        }
+        if let Some(request) = self.requests.get(key) {
+            return self.schedule.late.of_host(host_of(&request.url));
+        }
+        let target = self.ledgers.get(run).and_then(|ledger| {
+            let open = ledger.open.get(ledger.step_of(key)?)?;
+            Some(open.name.as_str())
+        });
+        let slug = self.catalog.function(function).map(|f| f.row.slug.as_str());
+        match (slug, target) {
+            (Some(slug), Some(step)) => self.schedule.late.of_step(slug, step),
+            _ => Vec::new(),
         }
     }
 
@@ -137,14 +220,17 @@ impl Engine {
 
     /// The request that an item is to make; none if it is not such an item, or the request is not
     /// in memory: then the app is called, and reports it anew.
-    fn prepare_request(&mut self, app: u32, run: Seq, key: Seq) -> Option<Request> {
+    fn prepare_request(&mut self, run: Seq, key: Seq) -> Option<Request> {
         let request = Arc::clone(self.requests.get(key)?);
         let ledger = self.ledgers.get(run)?;
         let step = ledger.step_of(key)?.clone();
         let name = ledger.open.get(&step)?.name.clone();
         let run_id = ulid_for(ledger.created, run);
+        let after = ledger.dirty;
         let boot = self.options.boot;
-        let item = self.live.get_mut(&run)?.items.get_mut(key)?;
+        let live = self.live.get_mut(&run)?;
+        let (app, lane) = (self.catalog.app_of(live.function), live.lane);
+        let item = live.items.get_mut(key)?;
         item.state = ItemState::Calling;
         item.dispatches += 1;
         let generation = boot * DISPATCHES_PER_BOOT + u64::from(item.dispatches);
@@ -154,20 +240,22 @@ impl Engine {
                 item: key,
                 generation,
                 app,
-                lane: 0,
+                lane,
             },
             run_id,
             step,
             name,
             attempt: item.attempt,
             request,
+            after,
         })
     }
 
-    fn prepare_call(&mut self, app: u32, run: Seq, key: Seq) -> Option<Call> {
+    fn prepare_call(&mut self, run: Seq, key: Seq) -> Option<Call> {
         let boot = self.options.boot;
         let live = self.live.get_mut(&run)?;
         let function = self.catalog.function(live.function)?;
+        let (app, lane) = (function.row.app, live.lane);
         let ledger = self.ledgers.get(run)?;
         let item = live.items.get_mut(key)?;
         item.state = ItemState::Calling;
@@ -185,7 +273,7 @@ impl Engine {
                 item: key,
                 generation,
                 app,
-                lane: 0,
+                lane,
             },
             run_id: ulid_for(ledger.created, run),
             function: live.function,
@@ -198,6 +286,8 @@ impl Engine {
             attempts_max: function.attempts_max(self.options.retries_default),
             events: Arc::clone(&ledger.events),
             state: Arc::clone(&ledger.state),
+            plan: ledger.state.force_plan || self.schedule.late.has_steps_of(&function.row.slug),
+            after: ledger.dirty,
         })
     }
 
@@ -249,5 +339,18 @@ impl Engine {
         self.live
             .get(&run)
             .map_or(StepFlags::default(), |live| live.flags)
+    }
+}
+
+/// The host name of a URL, without brackets, user and port.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((host, _)) => host,
+        None => host.split_once(':').map_or(host, |(host, _)| host),
     }
 }

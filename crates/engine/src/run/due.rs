@@ -15,7 +15,6 @@ impl Engine {
         let Some(live) = self.live.get_mut(&run) else {
             return;
         };
-        let function = live.function;
         let Some(item) = live.items.get_mut(key) else {
             return;
         };
@@ -26,8 +25,7 @@ impl Engine {
             let due = item.due;
             self.timers.insert((due, run, key), ());
         } else if item.kind.is_called() {
-            item.state = ItemState::Ready;
-            self.schedule.push(self.catalog.app_of(function), run, key);
+            self.enqueue(run, key);
         } else {
             let kind = item.kind;
             self.ran_out(work, run, key, kind);

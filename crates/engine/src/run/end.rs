@@ -25,11 +25,17 @@ impl Engine {
         let Some(ledger) = self.ledgers.remove(run) else {
             return;
         };
-        let Some(live) = self.live.remove(&run) else {
+        let Some(live) = self.live.get(&run) else {
             return;
         };
         let items: Vec<_> = live.items.iter().copied().collect();
-        self.release_items(run, live.function, &items);
+        self.release_items(run, &items);
+        let Some(live) = self.live.remove(&run) else {
+            return;
+        };
+        self.schedule.leaves(live.lane, run, live.begun);
+        self.locks.release(live.function, run);
+        self.tallies.ended(live.function, status, work.now());
         let first = if ledger.started == Timestamp::ZERO {
             started
         } else {

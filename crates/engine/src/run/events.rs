@@ -115,7 +115,7 @@ impl Engine {
             if let Some(key) = key {
                 // The run, as an invocation under the same id asks for it.
                 let expires = work.now().plus_ms(EVENT_ID_DEDUPE_MS);
-                self.remember(work, key, started.unwrap_or(event.seq), expires);
+                self.remember(work, key, started.run().unwrap_or(event.seq), expires);
             }
         }
     }

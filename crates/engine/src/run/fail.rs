@@ -117,6 +117,7 @@ impl Engine {
         let code = Code::CrashedTooOften;
         let error = error_object(code, "CrashedTooOften", code.title());
         let failure = Failure {
+            busy: false,
             code,
             error,
             no_retry: false,

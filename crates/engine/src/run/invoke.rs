@@ -10,6 +10,7 @@ use dunlin_types::{
 use crate::core::{Engine, Work};
 use crate::effect::Answer;
 use crate::ledger::Ledger;
+use crate::run::admit::Started;
 use crate::run::error_object;
 use crate::run::events::start_key;
 use crate::run::fail::escape;
@@ -97,11 +98,7 @@ impl Engine {
         let now = work.now();
         let started = self.start(work, invocation.function, &event, now);
         self.later.push_back((event, Some(invocation.function)));
-        if started.is_none() {
-            let text = format!(
-                "the function {} is paused, so it was skipped",
-                invocation.slug
-            );
+        if let Some(text) = started.refusal(&invocation.slug) {
             let error = error_object(Code::InvokeSkipped, "Error", &text);
             self.skipped.push((waiter, error));
         }
@@ -125,32 +122,20 @@ impl Engine {
         status: RunStatus,
         output: &Payload,
     ) {
-        let event = ledger
+        let invoked = ledger
             .events
-            .first()
+            .iter()
             .filter(|event| event.name == INVOKED_EVENT);
         let function = self.catalog.function(function);
         let slug = function.map_or("", |f| f.row.slug.as_str());
-        let Some(waiter) = event.and_then(|event| self.waits.invoked_by(event.seq, slug)) else {
-            return;
-        };
-        let outcome = match status {
-            RunStatus::Completed => Resolution {
-                kind: StepKind::Ran,
-                payload: output.clone(),
-                source: Some(Source::Output(run)),
-            },
-            RunStatus::Failed => Resolution {
-                kind: StepKind::Failed,
-                payload: output.clone(),
-                source: Some(Source::Output(run)),
-            },
-            _ => {
-                let error = error_object(Code::InvokeCancelled, "Error", "function cancelled");
-                Resolution::new(StepKind::Failed, error)
-            }
-        };
-        self.resolve(work, waiter.run, waiter.item, outcome);
+        // A batch may hold the events of several callers.
+        let waiters: Vec<Waiter> = invoked
+            .filter_map(|event| self.waits.invoked_by(event.seq, slug))
+            .collect();
+        for waiter in waiters {
+            let outcome = outcome_for(run, status, output);
+            self.resolve(work, waiter.run, waiter.item, outcome);
+        }
     }
 
     /// Keys that must be looked up before a function can be started directly.
@@ -199,14 +184,22 @@ impl Engine {
         };
         let started = self.start(work, number, &event, due);
         self.later.push_back((Arc::clone(&event), Some(number)));
-        if let (Some(key), Some(run)) = (key, started) {
+        if let (Some(key), Some(run)) = (key, started.run()) {
             let expires = now.plus_ms(dunlin_types::limits::EVENT_ID_DEDUPE_MS);
             self.remember(work, key, run, expires);
         }
-        let answer = started.map_or(Answer::Skipped(internal_id), |run| Answer::Started {
-            run: ulid_for(now, run),
-            event: internal_id,
-        });
+        let answer = match started {
+            Started::Run(run) => Answer::Started {
+                run: ulid_for(now, run),
+                event: internal_id,
+            },
+            Started::Skipped(_) => Answer::Skipped(internal_id),
+            Started::Dropped(rule) | Started::Gathering(rule) => Answer::Held {
+                event: internal_id,
+                rule,
+                dropped: matches!(started, Started::Dropped(_)),
+            },
+        };
         work.answer(token, answer);
     }
 
@@ -214,5 +207,25 @@ impl Engine {
     pub(crate) fn not_found(function: &str) -> Payload {
         let text = format!("could not find function with ID: {function}");
         error_object(Code::InvokeNotFound, "Error", &text)
+    }
+}
+
+/// What a step that waited for a run's end ends with.
+fn outcome_for(run: Seq, status: RunStatus, output: &Payload) -> Resolution {
+    match status {
+        RunStatus::Completed => Resolution {
+            kind: StepKind::Ran,
+            payload: output.clone(),
+            source: Some(Source::Output(run)),
+        },
+        RunStatus::Failed => Resolution {
+            kind: StepKind::Failed,
+            payload: output.clone(),
+            source: Some(Source::Output(run)),
+        },
+        _ => {
+            let error = error_object(Code::InvokeCancelled, "Error", "function cancelled");
+            Resolution::new(StepKind::Failed, error)
+        }
     }
 }

@@ -25,7 +25,9 @@ pub(crate) struct Reported {
 impl Engine {
     pub(crate) fn reply(&mut self, work: &mut Work<'_, '_>, reply: CallReply) {
         let call = reply.call;
-        self.schedule.release(call.app);
+        self.give_back(call.lane, call.run, call.item);
+        let slow = reply.reply.is_busy().map(|pause| (reply.started, pause));
+        self.schedule.heard(call.app, slow);
         if !self.is_current(call.run, call.item, Some(call.generation)) {
             return;
         }

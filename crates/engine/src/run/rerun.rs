@@ -17,10 +17,14 @@ impl Engine {
             return;
         };
         let now = work.now();
+        let keys = self.keys_for(rerun.function, &event, now);
         let mut row = self.run_row(work, rerun.function, event.seq, now);
         row.original = Some(rerun.original);
         let run = row.seq;
-        self.begin(work, row, rerun.events.into());
+        row.more = rerun.events.iter().skip(1).map(|event| event.seq).collect();
+        row.flow = keys.encode();
+        let batched = rerun.events.len() > 1;
+        self.begin(work, row, keys, rerun.events.into());
         let version = rerun.version.unwrap_or(-1);
         let flags = StepFlags::default()
             .with(StepFlags::VERSION_KNOWN, version > 0)
@@ -38,7 +42,7 @@ impl Engine {
         if let Some((step, name, input)) = rerun.from {
             self.call_first(work, run, flags, (step, name), input);
         }
-        self.guard(work, run, rerun.function, &event);
+        self.guard(work, run, rerun.function, (!batched).then_some(&event));
         self.rest(run, work.cx.commit, now);
         let event = event.internal_id;
         let run = ulid_for(now, run);

@@ -135,12 +135,12 @@ impl Engine {
         let Some(live) = self.live.get(&run) else {
             return;
         };
-        let (flags, function) = (live.flags, live.function);
+        let flags = live.flags;
         let items: Vec<_> = live.items.iter().copied().collect();
         if items.iter().any(|item| item.kind == ItemKind::End) {
             return;
         }
-        self.release_items(run, function, &items);
+        self.release_items(run, &items);
         let row = NewRow {
             kind: StepKind::Stopped,
             payload: why,
@@ -162,18 +162,12 @@ impl Engine {
     }
 
     /// Takes all items of a run that ends out of all that could bring them on.
-    pub(crate) fn release_items(&mut self, run: Seq, function: u32, items: &[crate::live::Item]) {
-        let app = self.catalog.app_of(function);
+    pub(crate) fn release_items(&mut self, run: Seq, items: &[crate::live::Item]) {
         for item in items {
-            match item.state {
-                ItemState::Parked => {
-                    self.timers.remove(&(item.due, run, item.key));
-                }
-                // The fetch comes back to an item that is gone, so its slot is given back here; a
-                // call's slot is given back by its reply.
-                ItemState::Fetching => self.schedule.release(app),
-                ItemState::Ready | ItemState::Calling | ItemState::Claimed => {}
+            if item.state == ItemState::Parked {
+                self.timers.remove(&(item.due, run, item.key));
             }
+            self.leave_queue(run, item);
             self.waits.close(item.key);
             self.requests.remove(item.key);
         }

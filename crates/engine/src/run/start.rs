@@ -7,34 +7,14 @@ use dunlin_types::{Event, Payload, Seq, Timestamp};
 
 use crate::config::RuleTime;
 use crate::core::{Engine, Work};
+use crate::flow::RunKeys;
 use crate::ledger::Ledger;
-use crate::live::Live;
 use crate::run::NewRow;
 use crate::step::{StepFlags, StepKind};
 use crate::waits::event_wait;
-use crate::write::{RunEnd, RunRow, RunStatus, Write};
+use crate::write::{RunRow, Write};
 
 impl Engine {
-    /// Starts a function on an event. None if it is paused: the run is recorded as skipped then.
-    pub(crate) fn start(
-        &mut self,
-        work: &mut Work<'_, '_>,
-        function: u32,
-        event: &Arc<Event>,
-        due: Timestamp,
-    ) -> Option<Seq> {
-        let row = self.run_row(work, function, event.seq, due);
-        if self.is_paused(function) {
-            skip(work, &row, "FunctionPaused");
-            return None;
-        }
-        let seq = row.seq;
-        self.begin(work, row, Arc::from([Arc::clone(event)]));
-        self.guard(work, seq, function, event);
-        self.rest(seq, work.cx.commit, work.now());
-        Some(seq)
-    }
-
     /// The row of a new run.
     pub(crate) fn run_row(
         &self,
@@ -61,10 +41,13 @@ impl Engine {
         &mut self,
         work: &mut Work<'_, '_>,
         row: RunRow,
+        keys: RunKeys,
         events: Arc<[Arc<Event>]>,
     ) {
         let (seq, created) = (row.seq, row.created);
-        self.live.insert(seq, Live::start(&row));
+        self.tallies.made(row.function, work.now());
+        self.admit_live(&row, keys);
+        self.join_lane(seq);
         self.ledgers.put(seq, Ledger::new(created, events));
         work.write(Write::Run(row));
         self.fold.appended();
@@ -78,24 +61,26 @@ impl Engine {
             .is_some_and(|f| f.row.paused.is_some())
     }
 
-    /// Opens what can stop the run: the events that cancel it, and its instant to have begun by.
+    /// Opens what can stop the run: the events that cancel it (none for a batch), and its instant to have begun by.
     pub(crate) fn guard(
         &mut self,
         work: &mut Work<'_, '_>,
         run: Seq,
         function: u32,
-        event: &Arc<Event>,
+        event: Option<&Arc<Event>>,
     ) {
         let Some(function) = self.catalog.function(function) else {
             return;
         };
-        let (rules, timeouts) = (function.row.cancel.clone(), function.row.timeouts);
+        let timeouts = function.row.timeouts;
+        // A batch is not cancelled by events: there is no one event to compare with.
+        let rules = event.map_or_else(Vec::new, |_| function.row.cancel.clone());
         let now = work.now();
         for rule in rules {
             let condition = rule.condition.as_deref();
             // One that can never hold needs no wait; one that is no expression was refused. What is
             // nested too deep to be kept is compared with nothing.
-            let Ok(payload) = event_wait(&rule.event, condition, Some(event)) else {
+            let Ok(payload) = event_wait(&rule.event, condition, event.map(Arc::as_ref)) else {
                 continue;
             };
             let due = match rule.until {
@@ -132,18 +117,4 @@ impl Engine {
         };
         self.append(work, run, row);
     }
-}
-
-/// Records a run that was not to be.
-fn skip(work: &mut Work<'_, '_>, row: &RunRow, reason: &str) {
-    work.write(Write::Run(row.clone()));
-    work.write(Write::RunEnd(RunEnd {
-        run: row.seq,
-        status: RunStatus::Skipped,
-        started: Timestamp::ZERO,
-        ended: row.created,
-        output: Payload::from_json(format!("{{\"reason\":\"{reason}\"}}")),
-        last: row.seq,
-        imaged: false,
-    }));
 }

@@ -260,6 +260,7 @@ fn thrown(step: &Step, call: &Call) -> OpKind {
         return OpKind::StepFailed(error);
     }
     OpKind::StepError(Failure {
+        busy: false,
         code: Code::StepError,
         error,
         no_retry: false,
@@ -281,6 +282,7 @@ pub(crate) fn op(id: StepId, race: bool, kind: OpKind) -> Op {
 /// A function-level error.
 pub(crate) fn failed(message: &str, retry_after_ms: Option<i64>, no_retry: bool) -> Reply {
     Reply::Failed(Failure {
+        busy: false,
         code: Code::FunctionError,
         error: Payload::from_json(format!("{{\"message\":\"{message}\"}}")),
         no_retry,

@@ -402,6 +402,7 @@ impl World {
         };
         let kind = if attempt < fails {
             OpKind::StepError(engine::Failure {
+                busy: false,
                 code: Code::OutboundFailed,
                 error: Payload::from_json("{\"message\":\"no answer\"}"),
                 no_retry: false,

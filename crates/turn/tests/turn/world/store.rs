@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dunlin_delivery::{Delivery, DeliveryOptions, Known};
-use dunlin_engine::config::{AppRow, FunctionRow};
+use dunlin_engine::config::{AppRow, FunctionRow, Limit, Rule};
 use dunlin_engine::step::{StepFlags, StepRow};
 use dunlin_engine::{
-    CronRow, Engine, Image, Ledger, LedgerRows, Options, RunEnd, RunRow, RunStatus, Write,
+    CounterRow, CronRow, DroppedRow, Engine, GatherRow, Image, Ledger, LedgerRows, Options, RunEnd,
+    RunRow, RunStatus, Write,
 };
 use dunlin_turn::{Decided, Need, Rows, Turn};
 use dunlin_types::{DedupeKey, Event, Lifecycle, Seq, StepId, Timestamp};
@@ -24,6 +25,10 @@ pub(crate) struct Store {
     pub images: BTreeMap<Seq, Image>,
     pub crons: BTreeMap<(u32, String), CronRow>,
     pub claims: BTreeSet<Seq>,
+    pub counters: BTreeMap<(u32, Rule, DedupeKey), CounterRow>,
+    pub gathers: BTreeMap<Seq, (GatherRow, Vec<Seq>)>,
+    pub dropped: BTreeMap<(Seq, u32), DroppedRow>,
+    pub limits: BTreeMap<String, Limit>,
     pub writes: usize,
     fold_from: Seq,
     pub apps: BTreeMap<u32, AppRow>,
@@ -92,6 +97,37 @@ impl Store {
             Write::Claimed(event) => {
                 assert!(self.claims.remove(&event), "it was claimed");
             }
+            Write::Counter(row) => {
+                let key = (row.function, row.rule, row.key);
+                match row.tat_ns {
+                    Some(_) => self.counters.insert(key, row),
+                    None => self.counters.remove(&key),
+                };
+            }
+            Write::Gather(row) => {
+                assert!(self.events.contains_key(&row.event), "it gathers events");
+                let (seq, more) = (row.seq, self.gathers.remove(&row.seq));
+                let more = more.map_or_else(Vec::new, |(_, more)| more);
+                self.gathers.insert(seq, (row, more));
+            }
+            Write::Gathered { gather, event } => {
+                assert!(self.events.contains_key(&event), "it gathers events");
+                let known = self.gathers.get_mut(&gather).expect("it gathers");
+                known.1.push(event);
+            }
+            Write::GatherEnd(seq) => {
+                assert!(self.gathers.remove(&seq).is_some(), "it ends once");
+            }
+            Write::Dropped(row) => {
+                let before = self.dropped.insert((row.event, row.function), row);
+                assert!(before.is_none(), "an event is dropped once");
+            }
+            Write::Limit(limit) => {
+                self.limits.insert(limit.name.clone(), limit);
+            }
+            Write::LimitGone(name) => {
+                self.limits.remove(&name);
+            }
             Write::App(row) => {
                 self.apps.insert(row.number, row);
             }
@@ -145,6 +181,11 @@ impl Store {
         Rows {
             ledger: need.ledger.map(|(run, last)| self.ledger(run, last)),
             known: need.keys.iter().filter_map(known).collect(),
+            events: need
+                .events
+                .iter()
+                .map(|seq| Arc::clone(&self.events[seq]))
+                .collect(),
         }
     }
 
@@ -164,7 +205,10 @@ impl Store {
         }
         steps.reverse();
         LedgerRows {
-            events: vec![Arc::clone(&self.events[&row.event])],
+            events: std::iter::once(&row.event)
+                .chain(&row.more)
+                .map(|seq| Arc::clone(&self.events[seq]))
+                .collect(),
             run: row,
             steps,
         }
@@ -188,16 +232,28 @@ impl Store {
             .values()
             .for_each(|row| engine.restore_function(row.clone()));
         self.crons.values().for_each(|row| engine.restore_cron(row));
+        self.limits
+            .values()
+            .for_each(|row| engine.restore_limit(row.clone()));
         for image in self.images.values() {
             assert!(engine.restore_image(image), "an image reads back");
         }
         let live = |run: &&RunRow| !self.ends.contains_key(&run.seq);
         let runs = self.runs.range(self.fold_from..).map(|(_, row)| row);
-        runs.filter(live).for_each(|row| engine.restore_run(row));
+        runs.filter(live)
+            .for_each(|row| assert!(engine.restore_run(row), "a run reads back"));
         let steps = self.steps.range(self.fold_from..);
         steps.for_each(|(_, row)| engine.restore_step(&row.mark));
         for (_, item) in engine.waits_to_restore() {
             assert!(engine.restore_wait(&self.steps[&item]), "a wait reads back");
+        }
+        for row in self.counters.values() {
+            engine.restore_counter(row);
+        }
+        for (row, more) in self.gathers.values() {
+            engine.restore_gather(row.clone());
+            more.iter()
+                .for_each(|event| engine.restore_gathered(row.seq, *event));
         }
         for event in &self.claims {
             engine.restore_claim(&self.events[event]);
