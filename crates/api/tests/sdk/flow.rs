@@ -89,6 +89,27 @@ async fn the_second_of_two_runs_names_the_slot_that_it_waits_for_and_who_holds_i
 }
 
 #[tokio::test]
+async fn a_step_that_sleeps_says_so_in_the_trace_too() {
+    let server = server().await;
+    let _app = app(&server).await;
+    let event = server.send("shop/sleeps").await;
+    let run = run_id(&server, &event).await;
+    let told = server.get(&format!("/api/runs/{run}/waiting")).await.json();
+    let item = &told["waitsFor"][0];
+    assert_eq!(
+        (&item["kind"], &item["step"]["name"], &item["cause"]["kind"]),
+        (&json!("sleep"), &json!("nap"), &json!("time"))
+    );
+    let until = item["cause"]["until"].as_str().unwrap();
+    assert_eq!(item["message"], format!("sleeps until {until}"));
+    assert_eq!(told["begun"], true);
+    let trace = server.get(&format!("/v2/runs/{run}/trace")).await.json();
+    let step = &trace["data"]["rootSpan"]["children"][0];
+    assert_eq!((&step["name"], &step["waiting"]), (&json!("nap"), item));
+    assert_eq!(step["id"], item["item"]);
+}
+
+#[tokio::test]
 async fn an_event_over_the_rate_is_explained_and_listed() {
     let server = server().await;
     let rules = json!({"rateLimit": {"limit": 1, "period": "1h", "key": "event.data.n"}});
