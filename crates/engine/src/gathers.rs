@@ -84,6 +84,11 @@ impl Gathers {
         }
     }
 
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Gather> {
+        self.by_place.values()
+    }
+
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }

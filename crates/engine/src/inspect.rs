@@ -1,13 +1,13 @@
 //! For tests: what memory holds, as text to compare, and whether it hangs together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use dunlin_types::{Seq, Timestamp};
 
 use crate::core::Engine;
 use crate::ledger::Ledger;
-use crate::live::{ItemKind, ItemState, Live};
+use crate::live::{Item, ItemKind, ItemState, Live};
 use crate::recover::RECOVERED;
 
 impl Engine {
@@ -17,7 +17,12 @@ impl Engine {
     pub fn fingerprint(&self) -> String {
         let mut out = String::new();
         for (run, live) in self.live.iter() {
-            let _ = write!(out, "{run} f{} last {}:", live.function, live.last);
+            let _ = write!(out, "{run} f{} last {}", live.function, live.last);
+            let _ = write!(out, " at {} lock {:?}", live.score, self.locks.of(*run));
+            if !self.schedule.is_stale(live.lane) {
+                let _ = write!(out, " in {:?}", self.schedule.values(live.lane));
+            }
+            out.push(':');
             for item in live.items.iter() {
                 let recovered = item.redispatches & RECOVERED != 0;
                 // Between a restart and the call its instant is not the stored one.
@@ -27,6 +32,12 @@ impl Engine {
                 let _ = write!(out, "#{}r{count}", item.attempt);
             }
             out.push('\n');
+        }
+        for gather in self.gathers.iter() {
+            let _ = writeln!(out, "{:?} {:?}", gather.row, gather.more);
+        }
+        for counters in [&self.counters, &self.schedule.counters] {
+            let _ = writeln!(out, "{:?}", counters.iter().collect::<Vec<_>>());
         }
         out
     }
@@ -55,7 +66,8 @@ impl Engine {
         called: &dyn Fn(Seq, Seq) -> bool,
         awaited: &dyn Fn(Seq) -> bool,
     ) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut faults = self.schedule.audit();
+        self.audit_lanes(&mut faults);
         for (run, live) in self.live.iter() {
             if live.items.iter().all(|item| item.kind.is_guard()) {
                 faults.push(format!("run {run} has no item that brings it on"));
@@ -90,6 +102,33 @@ impl Engine {
             }
         }
         faults
+    }
+
+    /// Lanes know the runs that are live, those that have begun, and those that wait.
+    fn audit_lanes(&self, faults: &mut Vec<String>) {
+        let mut counts: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        let mut ready = 0;
+        for (run, live) in self.live.iter() {
+            let count = counts.entry(live.lane).or_default();
+            *count = (count.0 + 1, count.1 + u32::from(live.begun));
+            let waits = |item: &&Item| {
+                let late = self.schedule.late.holds((*run, item.key));
+                item.state == ItemState::Ready && !late
+            };
+            ready += live.items.iter().filter(waits).count();
+        }
+        if ready != self.schedule.queued() {
+            faults.push(format!(
+                "{ready} are ready, {} wait",
+                self.schedule.queued()
+            ));
+        }
+        for (lane, runs, begun) in self.schedule.lane_runs() {
+            if counts.remove(&lane).unwrap_or_default() != (runs, begun) {
+                faults.push(format!("lane {lane} counts {runs} runs, {begun} begun"));
+            }
+        }
+        faults.extend(counts.keys().map(|lane| format!("there is no lane {lane}")));
     }
 
     fn audit_requests(&self, faults: &mut Vec<String>) {

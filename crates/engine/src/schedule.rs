@@ -11,6 +11,7 @@
 //! What is taken at a gate is counted from what is in flight and what is live, never stored. A gate
 //! with room has nobody waiting for it but while one that it has let on is in the rotation.
 
+mod audit;
 mod gate;
 mod gates;
 mod lane;

@@ -33,6 +33,11 @@ impl Counters {
         self.by_name.get(&(function, rule as u8, key)).copied()
     }
 
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &(i64, Seq))> {
+        self.by_name.iter()
+    }
+
     /// Takes a row as it was written.
     pub(crate) fn apply(&mut self, row: &CounterRow) {
         let name = (row.function, row.rule as u8, row.key);

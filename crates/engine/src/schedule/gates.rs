@@ -25,6 +25,11 @@ impl Gates {
         self.slots.iter().flatten()
     }
 
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Gate)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(n, gate)| Some((n as u32, gate.as_ref()?)))
+    }
+
     pub(crate) fn find(&self, key: &GateKey) -> Option<u32> {
         self.by_key.get(key).copied()
     }

@@ -128,4 +128,9 @@ impl Lanes {
             .take_while(move |((of, _), _)| *of == function)
             .map(|(_, lane)| *lane)
     }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(n, lane)| Some((n as u32, lane.as_ref()?)))
+    }
 }
