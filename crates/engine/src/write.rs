@@ -232,7 +232,7 @@ pub enum Write {
     /// Put an app.
     App(AppRow),
     /// Put a function, and the version that it has.
-    Function(FunctionRow),
+    Function(Box<FunctionRow>),
 }
 
 impl Write {

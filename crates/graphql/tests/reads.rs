@@ -139,8 +139,8 @@ fn world() -> Box<dyn Reader> {
     let (mut writer, start) = store.writer(at(0)).unwrap();
     let engine = vec![
         Write::App(app()),
-        Write::Function(function(0, "order")),
-        Write::Function(function(1, "refund")),
+        Write::Function(Box::new(function(0, "order"))),
+        Write::Function(Box::new(function(1, "refund"))),
         event(11, "shop/order", 1),
         run(12, 11, 0),
         step(

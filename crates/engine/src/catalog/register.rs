@@ -149,7 +149,7 @@ impl Engine {
             changes.note(Some(row), row);
         }
         for row in rows.into_iter().chain(gone) {
-            work.write(Write::Function(row.clone()));
+            work.write(Write::Function(Box::new(row.clone())));
             self.catalog.put_function(row.clone());
             self.govern(row.number);
             self.sync_ticks(work, &row);

@@ -22,7 +22,7 @@ impl Engine {
         if modified {
             let mut row = row;
             row.paused = paused.then(|| work.now());
-            work.write(Write::Function(row.clone()));
+            work.write(Write::Function(Box::new(row.clone())));
             self.catalog.put_function(row);
             self.schedule.pause(function, paused);
         }

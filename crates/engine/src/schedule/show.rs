@@ -10,6 +10,9 @@ use crate::schedule::Schedule;
 use crate::schedule::gate::{Gate, GateKey, Kind, Pass};
 use crate::schedule::lane::{Lane, Place, START, UNDER_WAY};
 
+/// A lane, and the first that waits in each of its phases: run, item.
+pub(crate) type Shown = (LaneView, Vec<(Seq, Seq)>);
+
 /// Where an item stands, and why it does not go out.
 pub(crate) struct Standing {
     pub(crate) cause: Cause,
@@ -176,7 +179,7 @@ impl Schedule {
 
     /// The fullest lanes of a function, with the first that waits in each phase, and how many lanes
     /// it has.
-    pub(crate) fn lanes_shown(&self, function: u32) -> (Vec<(LaneView, Vec<(Seq, Seq)>)>, u64) {
+    pub(crate) fn lanes_shown(&self, function: u32) -> (Vec<Shown>, u64) {
         let waiting = |number: &u32| {
             let lane = self.lanes.get(*number);
             lane.map_or(0, |lane| {
@@ -201,7 +204,7 @@ impl Schedule {
         (views.collect(), total)
     }
 
-    fn lane_shown(&self, number: u32) -> Option<(LaneView, Vec<(Seq, Seq)>)> {
+    fn lane_shown(&self, number: u32) -> Option<Shown> {
         let lane = self.lanes.get(number)?;
         let heads = [UNDER_WAY, START].into_iter().filter_map(|phase| {
             let (place, run) = self.queue.first_from(&Place::first(number, phase))?;

@@ -70,7 +70,7 @@ fn check_engine(reader: &mut dyn Reader, write: &engine::Write) {
             );
         }
         engine::Write::Function(row) => {
-            assert!(reader.functions_at(row.from).unwrap().contains(row));
+            assert!(reader.functions_at(row.from).unwrap().contains(&**row));
         }
         _ => {}
     }
@@ -172,8 +172,8 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
     let waiting = set_up_with_a_delivery_pending(&mut opened);
     opened.engine(vec![
         engine::Write::App(rows::app(17, 0)),
-        engine::Write::Function(rows::function(18, 0, 1)),
-        engine::Write::Function(rows::function(19, 0, 2)),
+        engine::Write::Function(Box::new(rows::function(18, 0, 1))),
+        engine::Write::Function(Box::new(rows::function(19, 0, 2))),
         engine::Write::Gathered {
             gather: Seq(20),
             event: Seq(1),
@@ -286,9 +286,9 @@ pub fn the_past_is_read_as_it_was(make: &dyn Fn() -> Box<dyn Harness>) {
     let harness = make();
     let mut opened = Opened::new(&*harness);
     opened.engine(vec![
-        engine::Write::Function(rows::function(10, 0, 1)),
-        engine::Write::Function(rows::function(20, 1, 1)),
-        engine::Write::Function(rows::function(30, 0, 2)),
+        engine::Write::Function(Box::new(rows::function(10, 0, 1))),
+        engine::Write::Function(Box::new(rows::function(20, 1, 1))),
+        engine::Write::Function(Box::new(rows::function(30, 0, 2))),
     ]);
     let mut reader = opened.reader();
     let mut at = |seq| -> Vec<(u32, u32)> {

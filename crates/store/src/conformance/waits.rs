@@ -90,7 +90,7 @@ pub fn a_pause_is_read_back_under_the_same_version(make: &dyn Fn() -> Box<dyn Ha
         ..going.clone()
     };
     for row in [going.clone(), paused, going] {
-        opened.engine(vec![engine::Write::Function(row.clone())]);
+        opened.engine(vec![engine::Write::Function(Box::new(row.clone()))]);
         let read = opened.reader().functions_at(Seq(9)).unwrap();
         assert_eq!(read, [row]);
     }

@@ -147,7 +147,7 @@ impl World {
                 let number = pick % 4;
                 self.versions[number] += 1;
                 let row = rows::function(n, number as u32, self.versions[number]);
-                out.push(engine::Write::Function(row));
+                out.push(engine::Write::Function(Box::new(row)));
             }
         }
     }

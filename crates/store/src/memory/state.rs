@@ -226,9 +226,9 @@ impl State {
                 self.apps.insert(row.number, row.clone());
             }
             engine::Write::Function(row) => {
-                self.functions.insert(row.number, row.clone());
+                self.functions.insert(row.number, (**row).clone());
                 let version = (row.number, row.version);
-                self.function_versions.insert(version, row.clone());
+                self.function_versions.insert(version, (**row).clone());
             }
         }
     }

@@ -132,7 +132,7 @@ impl Store {
                 self.apps.insert(row.number, row);
             }
             Write::Function(row) => {
-                self.functions.insert(row.number, row);
+                self.functions.insert(row.number, *row);
             }
         }
     }
