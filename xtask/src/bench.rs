@@ -39,7 +39,8 @@ pub(crate) struct Options {
     /// Measure this binary instead of building one.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Only this part: sequential, ingest, signed, latency, parallel, waits or sleeps.
+    /// Only this part: sequential, ingest, signed, latency, parallel, waits, sleeps,
+    /// limited or keyed.
     #[arg(long)]
     only: Option<String>,
 }
@@ -177,6 +178,12 @@ fn measure(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> 
     }
     if wanted("sleeps") {
         shapes::sleeps(options, binary, note)?;
+    }
+    if wanted("limited") {
+        shapes::limited(options, binary, note)?;
+    }
+    if wanted("keyed") {
+        shapes::keyed(options, binary, note)?;
     }
     Ok(())
 }

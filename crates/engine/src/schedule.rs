@@ -154,7 +154,7 @@ impl Schedule {
         known.runs = known.runs.saturating_sub(1);
         if begun {
             known.begun = known.begun.saturating_sub(1);
-            for pass in known.starts.clone() {
+            for pass in known.starts.clone().iter() {
                 if let Some(gate) = self.gates.get_mut(pass.gate) {
                     gate.used = gate.used.saturating_sub(1);
                     self.let_on(pass.gate);
@@ -173,7 +173,7 @@ impl Schedule {
         if !known.starts.is_empty() {
             self.begun.insert((lane, run));
         }
-        for pass in &known.starts {
+        for pass in known.starts.iter() {
             if let Some(gate) = self.gates.get_mut(pass.gate) {
                 gate.used += 1;
             }
@@ -217,7 +217,7 @@ impl Schedule {
         self.change(lane, |lane| {
             lane.in_flight = lane.in_flight.saturating_sub(1)
         });
-        for pass in calls {
+        for pass in calls.iter() {
             if let Some(gate) = self.gates.get_mut(pass.gate) {
                 gate.used = gate.used.saturating_sub(1);
                 self.let_on(pass.gate);
@@ -295,7 +295,7 @@ impl Schedule {
         let (calls, starts) = (lane.calls.clone(), lane.starts.clone());
         let begins = place.phase == START && !lane.stale;
         let counted = begins && !starts.is_empty();
-        for pass in &calls {
+        for pass in calls.iter() {
             if let Some(gate) = self.gates.get_mut(pass.gate) {
                 gate.used += 1;
             }
@@ -304,7 +304,7 @@ impl Schedule {
         let mut rows = Vec::new();
         if begins {
             self.begins(number, run);
-            for pass in &starts {
+            for pass in starts.iter() {
                 rows.extend(self.spend(pass.gate, run));
             }
         }

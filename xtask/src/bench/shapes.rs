@@ -1,10 +1,10 @@
-//! Loads beside steps in sequence: parallel steps, waits for events, sleeps.
+//! Loads beside steps in sequence: parallel steps, waits for events, sleeps, limits.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{Note, Options, against, number};
+use super::{Note, Options, against, load, number};
 
 /// Ten steps at once.
 pub(super) fn parallel(
@@ -51,6 +51,46 @@ pub(super) fn sleeps(options: &Options, binary: &Path, note: &mut Note<'_>) -> R
         "100,000 sleeping runs, due to end p99, ms",
         "<= 2000",
         number(late, "p99")?,
+    );
+    Ok(())
+}
+
+/// A limit of ten calls of five milliseconds, against ten connections that make the same calls.
+pub(super) fn limited(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> {
+    let events = options.events / 4;
+    let calls = (2 * events).to_string();
+    let mut floor = vec!["--shape", "floor", "--connections", "10", "--call-ms", "5"];
+    floor.extend(["--events", &calls]);
+    let floor = number(&load(options, None, &floor)?, "calls_per_s")?;
+    let events = events.to_string();
+    let mut args = vec!["--steps", "1", "--concurrency", "10", "--call-ms", "5"];
+    args.extend(["--events", &events, "--connections", "16"]);
+    let seen = against(options, binary, false, &args)?;
+    note(
+        "concurrency 10, calls in flight at most",
+        "= 10",
+        number(&seen, "max_in_flight")?,
+    );
+    note(
+        "concurrency 10 of 5 ms, work / its floor",
+        ">= 0.9",
+        number(&seen, "work_per_s")? / floor,
+    );
+    Ok(())
+}
+
+/// A limit of one call for each of a thousand keys, against the same load without it.
+pub(super) fn keyed(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> {
+    let events = options.events.to_string();
+    let free = ["--steps", "1", "--events", &events, "--connections", "64"];
+    let mut limited = free.to_vec();
+    limited.extend(["--concurrency", "1", "--concurrency-key", "--keys", "1000"]);
+    let free = number(&against(options, binary, false, &free)?, "work_per_s")?;
+    let seen = number(&against(options, binary, false, &limited)?, "work_per_s")?;
+    note(
+        "concurrency 1 of 1,000 keys / no limit",
+        ">= 0.8",
+        seen / free,
     );
     Ok(())
 }

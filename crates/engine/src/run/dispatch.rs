@@ -122,10 +122,7 @@ impl Engine {
             self.postpone(work.now(), run, key);
             return;
         }
-        if self.schedule.is_stale(lane) {
-            self.give_back(lane, run, key);
-            self.requeue(work, run);
-            self.enqueue(run, key);
+        if self.schedule.is_stale(lane) && self.requeue(work, run, key) {
             return;
         }
         if self.over_limits(work, run) || !self.count_redispatch(work, run, key) {

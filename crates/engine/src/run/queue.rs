@@ -88,18 +88,23 @@ impl Engine {
     }
 
     /// The run's function has rules that its keys know nothing of. Now that its events are at hand,
-    /// they are asked, and its items queue anew.
-    pub(crate) fn requeue(&mut self, work: &Work<'_, '_>, run: Seq) {
+    /// they are asked, and its items queue anew: the one that holds slots gives them back. False if
+    /// it queues where it did.
+    pub(crate) fn requeue(&mut self, work: &Work<'_, '_>, run: Seq, holder: Seq) -> bool {
         let values = self.values_now(work, run);
         let Some(live) = self.live.get(&run) else {
-            return;
+            return false;
         };
         let (old, function, begun) = (live.lane, live.function, live.begun);
         let items: Vec<Item> = live.items.iter().copied().collect();
+        let lane = self.schedule.lane(function, values);
+        if lane == old {
+            return false;
+        }
+        self.give_back(old, run, holder);
         for item in &items {
             self.leave_queue(run, item);
         }
-        let lane = self.schedule.lane(function, values);
         self.schedule.joins(lane, run, begun);
         self.schedule.leaves(old, run, begun);
         if let Some(live) = self.live.get_mut(&run) {
@@ -109,6 +114,7 @@ impl Engine {
         for item in items.iter().filter(queued) {
             self.enqueue(run, item.key);
         }
+        true
     }
 
     /// What a function's rules make of an event for a run that somebody asks for: where it queues.

@@ -76,7 +76,7 @@ impl Schedule {
         let pass = lane
             .calls
             .iter()
-            .chain(&lane.starts)
+            .chain(lane.starts.iter())
             .find(|pass| pass.gate == at);
         let timer = self.gates.get(at).and_then(|gate| gate.timer);
         match pass.map(|pass| self.room(*pass)) {

@@ -42,9 +42,9 @@ pub(crate) struct Lane {
     /// What its runs count under, in the order of their rules when they were made.
     pub(crate) values: Arc<[KeyValue]>,
     /// What each of its calls must pass; the app comes last.
-    pub(crate) calls: Box<[Pass]>,
+    pub(crate) calls: Arc<[Pass]>,
     /// What each of its runs must pass to begin.
-    pub(crate) starts: Box<[Pass]>,
+    pub(crate) starts: Arc<[Pass]>,
     /// Items that wait, by phase.
     pub(crate) queued: [u32; 2],
     /// Calls in flight.
@@ -90,8 +90,8 @@ impl Lanes {
         let lane = Lane {
             function,
             values: Arc::clone(&values),
-            calls: Box::default(),
-            starts: Box::default(),
+            calls: Arc::default(),
+            starts: Arc::default(),
             queued: [0; 2],
             in_flight: 0,
             begun: 0,

@@ -102,7 +102,7 @@ impl Schedule {
     }
 
     /// The gates that are wanted, each once, with the least limit of those that want it.
-    fn pass(&mut self, wanted: Vec<Wanted>, taken: u32) -> Box<[Pass]> {
+    fn pass(&mut self, wanted: Vec<Wanted>, taken: u32) -> Arc<[Pass]> {
         let mut passes: Vec<Pass> = Vec::with_capacity(wanted.len());
         for one in wanted {
             let gate = self.gate(one.key, one.kind);
@@ -146,7 +146,7 @@ impl Schedule {
             (std::mem::take(&mut lane.starts), lane.begun),
         ];
         for (passes, taken) in taken {
-            for pass in &passes {
+            for pass in passes.iter() {
                 let Some(gate) = self.gates.get_mut(pass.gate) else {
                     continue;
                 };

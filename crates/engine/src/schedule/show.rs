@@ -75,7 +75,7 @@ impl Schedule {
             return Cause::Paused;
         }
         let start_gate = lane.starts_parked.filter(|_| starts);
-        let passes = || lane.calls.iter().chain(&lane.starts);
+        let passes = || lane.calls.iter().chain(lane.starts.iter());
         let at = lane.parked.or(start_gate);
         if let Some(pass) = at.and_then(|gate| passes().find(|pass| pass.gate == gate)) {
             return self.shown(lane, *pass);
@@ -140,7 +140,7 @@ impl Schedule {
             lane.is_some_and(|lane| {
                 lane.calls
                     .iter()
-                    .chain(&lane.starts)
+                    .chain(lane.starts.iter())
                     .any(|pass| pass.gate == gate)
             })
         };

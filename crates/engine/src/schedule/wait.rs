@@ -149,7 +149,7 @@ impl Schedule {
         let gates: Vec<u32> = lane
             .calls
             .iter()
-            .chain(&lane.starts)
+            .chain(lane.starts.iter())
             .map(|pass| pass.gate)
             .collect();
         for gate in gates {
