@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dunlin_engine::{Answer, Input, Rerun};
-use dunlin_store::{Page, Reader, RunView, StoreResult, event_in_full};
+use dunlin_store::{Page, Reader, RunView, StoreResult, event_in_full, started_by};
 use dunlin_types::{Code, Coded, Seq, Timestamp, Ulid, limits};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -411,27 +411,33 @@ async fn replay(node: &Node, run: Seq) -> Result<(), Coded> {
         Some(view) => rerun_of(reader, &view),
         None => Ok(None),
     });
-    let gone = || Coded::new(Code::NotFound, "the run or its event is gone");
+    let gone = || Coded::new(Code::NotFound, "the run or one of its events is gone");
     let rerun = Box::new(rerun.await?.ok_or_else(gone)?);
-    match node.engine(|token| Input::Rerun { token, rerun }).await? {
+    let asked = node.engine_intake(1, |token| Input::Rerun { token, rerun });
+    match asked.await? {
         Answer::Started { .. } => Ok(()),
         _ => Err(Coded::plain(Code::FunctionGone)),
     }
 }
 
-/// What makes a run again from its start; none if its event is gone.
+/// What makes a run again from its start; none if one of its events is gone.
 ///
 /// # Errors
 /// As every read.
 pub fn rerun_of(reader: &mut dyn Reader, run: &RunView) -> StoreResult<Option<Rerun>> {
-    let event = match reader.event(run.row.event)? {
-        Some(logged) => event_in_full(reader, logged)?,
-        None => None,
-    };
-    Ok(event.map(|event| Rerun {
+    let mut events = Vec::with_capacity(1 + run.row.more.len());
+    for seq in started_by(&run.row) {
+        let event = match reader.event(seq)? {
+            Some(logged) => event_in_full(reader, logged)?,
+            None => None,
+        };
+        let Some(event) = event else { return Ok(None) };
+        events.push(event);
+    }
+    Ok(Some(Rerun {
         original: run.row.seq,
         function: run.row.function,
-        events: vec![event],
+        events,
         version: None,
         results: Vec::new(),
         from: None,

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::inbox::{AskInput, Inbox, Letter, Waiter};
 use crate::options::NodeOptions;
+use crate::pace::{Admitted, Overload, Pace, Pressure};
 use crate::readers::Readers;
 
 /// What somebody who asked is told, after the commit that holds it.
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) options: NodeOptions,
     pub(crate) clock: Clock,
     pub(crate) inbox: Inbox,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) readers: Readers,
     pub(crate) client: Client,
     pub(crate) sandbox: Sandbox,
@@ -111,13 +113,34 @@ impl Node {
         &self.shared.client
     }
 
+    /// How hard it is pressed.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.shared.pace.pressure()
+    }
+
+    /// Whether new events have a chance to come in. Ask before a body is read, so that a refusal
+    /// costs little.
+    ///
+    /// # Errors
+    /// `Overloaded` when they would be refused now.
+    pub fn check_intake(&self) -> Result<(), Coded> {
+        self.shared.pace.check()
+    }
+
     async fn ask(
         &self,
+        events: Option<Admitted>,
         make: impl FnOnce(Token) -> Input + Send + 'static,
     ) -> Result<Answer, Coded> {
-        let permit = self.shared.inbox.admit()?;
+        let permit = self.shared.inbox.admit();
+        let permit = permit.map_err(|_| self.shared.pace.refuse(Overload::Commits))?;
         let (answer, told) = oneshot::channel();
-        let waiter = Waiter { answer, permit };
+        let waiter = Waiter {
+            answer,
+            permit,
+            events,
+        };
         self.shared
             .inbox
             .intake(Letter::Ask(Box::new(Ask(make)), waiter));
@@ -132,10 +155,20 @@ impl Node {
         &self,
         make: impl FnOnce(Token) -> engine::Input + Send + 'static,
     ) -> Result<engine::Answer, Coded> {
-        match self.ask(|token| Input::Engine(make(token))).await? {
-            Answer::Engine(answer) => Ok(answer),
-            Answer::Delivery(_) => Err(Coded::plain(Code::ShuttingDown)),
-        }
+        engine_answer(self.ask(None, |token| Input::Engine(make(token))).await?)
+    }
+
+    /// As [`Node::engine`], for what brings that many new events, or runs beside them.
+    ///
+    /// # Errors
+    /// As [`Node::engine`], and `Overloaded` when they may not come in now.
+    pub async fn engine_intake(
+        &self,
+        events: usize,
+        make: impl FnOnce(Token) -> engine::Input + Send + 'static,
+    ) -> Result<engine::Answer, Coded> {
+        let events = Some(self.shared.pace.admit(events)?);
+        engine_answer(self.ask(events, |token| Input::Engine(make(token))).await?)
     }
 
     /// Has the delivery core decide, and waits for the commit.
@@ -146,19 +179,34 @@ impl Node {
         &self,
         make: impl FnOnce(Token) -> delivery::Input + Send + 'static,
     ) -> Result<delivery::Answer, Coded> {
-        match self.ask(|token| Input::Delivery(make(token))).await? {
-            Answer::Delivery(answer) => Ok(answer),
-            Answer::Engine(_) => Err(Coded::plain(Code::ShuttingDown)),
-        }
+        delivery_answer(self.ask(None, |token| Input::Delivery(make(token))).await?)
+    }
+
+    /// As [`Node::delivery`], for what brings a new message.
+    ///
+    /// # Errors
+    /// As [`Node::engine_intake`].
+    pub async fn delivery_intake(
+        &self,
+        make: impl FnOnce(Token) -> delivery::Input + Send + 'static,
+    ) -> Result<delivery::Answer, Coded> {
+        let events = Some(self.shared.pace.admit(1)?);
+        delivery_answer(
+            self.ask(events, |token| Input::Delivery(make(token)))
+                .await?,
+        )
     }
 
     /// Appends events; answers their internal ids after the commit.
     ///
     /// # Errors
-    /// As [`Node::engine`].
+    /// As [`Node::engine_intake`].
     pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<Vec<Ulid>, Coded> {
         match self
-            .engine(|token| engine::Input::Events { token, events })
+            .engine_intake(events.len(), |token| engine::Input::Events {
+                token,
+                events,
+            })
             .await?
         {
             engine::Answer::Events(ids) => Ok(ids),
@@ -207,5 +255,19 @@ impl Node {
         self.shared.clock.advance(ms);
         self.shared.inbox.intake(Letter::Wake);
         Ok(self.now())
+    }
+}
+
+fn engine_answer(answer: Answer) -> Result<engine::Answer, Coded> {
+    match answer {
+        Answer::Engine(answer) => Ok(answer),
+        Answer::Delivery(_) => Err(Coded::plain(Code::ShuttingDown)),
+    }
+}
+
+fn delivery_answer(answer: Answer) -> Result<delivery::Answer, Coded> {
+    match answer {
+        Answer::Delivery(answer) => Ok(answer),
+        Answer::Engine(_) => Err(Coded::plain(Code::ShuttingDown)),
     }
 }

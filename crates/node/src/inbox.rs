@@ -13,12 +13,15 @@ use dunlin_types::{Code, Coded, limits};
 use tokio::sync::oneshot;
 
 use crate::handle::Answer;
+use crate::pace::Admitted;
 
 /// Somebody outside who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) answer: oneshot::Sender<Answer>,
     pub(crate) permit: Permit,
+    /// The new events that it brings, until they are decided.
+    pub(crate) events: Option<Admitted>,
 }
 
 /// A letter to the deciding thread.

@@ -1,11 +1,12 @@
 //! Looks at the engine's hot state, and the limits that operators set.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dunlin_engine::config::Limit;
 use dunlin_engine::look::{Look, Looked, Queues, RunWaiting, Totals};
 use dunlin_engine::{Answer, Input};
-use dunlin_types::limits::LOOK_MS_MAX;
+use dunlin_types::limits::{LOOK_MS_MAX, LOOK_RUNS_MAX, OPERATOR_LIMITS_MAX};
 use dunlin_types::{Code, Coded, Seq};
 
 use crate::handle::Node;
@@ -44,15 +45,38 @@ impl Node {
         }
     }
 
+    /// Which of these runs have begun; a run waits for its first call until then. Those that are
+    /// not live are left out, and those behind the first [`LOOK_RUNS_MAX`].
+    ///
+    /// # Errors
+    /// As [`Node::waiting`].
+    pub async fn begun(&self, mut runs: Vec<Seq>) -> Result<BTreeMap<Seq, bool>, Coded> {
+        if runs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        runs.truncate(LOOK_RUNS_MAX);
+        match self.look(Look::Begun(runs.clone())).await? {
+            Looked::Begun(seen) => {
+                let told = runs.into_iter().zip(seen);
+                Ok(told.filter_map(|(run, begun)| Some((run, begun?))).collect())
+            }
+            _ => Err(odd_answer()),
+        }
+    }
+
     /// Puts a limit of an operator, or replaces the one of its name.
     ///
     /// # Errors
-    /// As [`Node::engine`].
+    /// As [`Node::engine`], and `BadRequest` when there are as many as there may be.
     pub async fn put_limit(&self, limit: Limit) -> Result<(), Coded> {
         let limit = Box::new(limit);
         let asked = self.engine(move |token| Input::PutLimit { token, limit });
         match asked.await? {
             Answer::Done => Ok(()),
+            Answer::TooManyLimits => Err(Coded::new(
+                Code::BadRequest,
+                format!("there are {OPERATOR_LIMITS_MAX} limits already; remove one first"),
+            )),
             _ => Err(odd_answer()),
         }
     }

@@ -9,6 +9,8 @@ use dunlin_engine::{CallLimits, Missed};
 use dunlin_types::limits;
 use dunlin_wire::sign::SigningKey;
 
+use crate::pace::PaceLimits;
+
 /// What the server tells SDKs that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
@@ -58,6 +60,12 @@ pub struct NodeOptions {
     pub missed_ticks: Missed,
     /// How many calls may be out.
     pub calls: CallLimits,
+    /// Runs that only wait for a free call up to which all new events come in.
+    pub backlog_free_max: usize,
+    /// Live runs from which on no new events come in.
+    pub live_runs_max: usize,
+    /// Memory of the process from which on no new events come in; none without a cap.
+    pub memory_bytes_max: Option<u64>,
 }
 
 impl NodeOptions {
@@ -81,6 +89,18 @@ impl NodeOptions {
             steps_max: limits::STEPS_PER_RUN_MAX,
             missed_ticks: Missed::Once,
             calls: CallLimits::default(),
+            backlog_free_max: limits::BACKLOG_FREE_RUNS_MAX,
+            live_runs_max: limits::LIVE_RUNS_MAX_DEFAULT,
+            memory_bytes_max: None,
+        }
+    }
+
+    /// What may be before new events are held back.
+    pub(crate) fn pace(&self) -> PaceLimits {
+        PaceLimits {
+            backlog_free_max: self.backlog_free_max as u64,
+            live_runs_max: self.live_runs_max as u64,
+            memory_bytes_max: self.memory_bytes_max,
         }
     }
 }

@@ -16,7 +16,9 @@ use tracing::info;
 use crate::clock::Clock;
 use crate::handle::{Node, Shared};
 use crate::inbox::{Inbox, Letter};
+use crate::memory;
 use crate::options::NodeOptions;
+use crate::pace::{Meter, Pace};
 use crate::readers::Readers;
 use crate::turns::{Seeds, Turns};
 use crate::writer;
@@ -53,13 +55,15 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         clock,
         inbox: Inbox::default(),
         readers: opened.readers,
-        client: Client::new(ClientOptions::default()),
+        pace: Arc::new(Pace::new(options.pace())),
+        client: Client::new(client_options(&options)),
         sandbox: Sandbox::new(SandboxOptions::new(program, args)),
         config: RwLock::new(opened.delivery.config()),
         apps: tokio::sync::watch::Sender::new(Arc::new(Vec::new())),
         counters: Default::default(),
         options,
     });
+    memory::watch(&shared.pace);
     let live_runs = opened.engine.live_runs();
     let threads = |e: std::io::Error| Coded::new(Code::StoreDead, e.to_string());
     let writer = writer::start(Arc::clone(&shared), opened.writer).map_err(threads)?;
@@ -76,6 +80,7 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         runtime,
         epoch: start.epoch,
         seeds: Seeds(rand::random()),
+        meter: Meter::default(),
     };
     let turns = std::thread::Builder::new()
         .name("dunlin-turns".to_owned())
@@ -89,6 +94,15 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         recovery,
         live_runs,
     })
+}
+
+/// As many idle connections are kept as an operator lets calls be in flight.
+fn client_options(options: &NodeOptions) -> ClientOptions {
+    let mut client = ClientOptions::default();
+    let of_app = options.calls.calls_per_app_max as usize;
+    client.idle_per_origin_max = client.idle_per_origin_max.max(of_app);
+    client.idle_max = client.idle_max.max(of_app);
+    client
 }
 
 struct Opened {

@@ -14,6 +14,7 @@ use tracing::error;
 use crate::act::{Waiters, act};
 use crate::handle::Shared;
 use crate::inbox::{Letter, Taken};
+use crate::pace::{Admitted, Meter};
 
 /// The deciding thread's own state.
 pub(crate) struct Turns {
@@ -23,6 +24,7 @@ pub(crate) struct Turns {
     pub(crate) runtime: Handle,
     pub(crate) epoch: u64,
     pub(crate) seeds: Seeds,
+    pub(crate) meter: Meter,
 }
 
 /// A stream of seeds (SplitMix64): one random number at the start, a function of it from then on.
@@ -44,6 +46,8 @@ struct Round {
     waiters: Waiters,
     next_token: u64,
     when_idle: Vec<oneshot::Sender<()>>,
+    /// New events of this turn, which count as waiting until the backlog that holds them is told.
+    admitted: Vec<Admitted>,
     stopping: bool,
 }
 
@@ -87,7 +91,8 @@ impl Turns {
             let seed = self.seeds.draw();
             match letter {
                 Letter::Input(input) => self.turn.on(Happening::Input(input), now, seed),
-                Letter::Ask(ask, waiter) => {
+                Letter::Ask(ask, mut waiter) => {
+                    round.admitted.extend(waiter.events.take());
                     round.next_token += 1;
                     let token = Token(round.next_token);
                     round.waiters.insert(token, waiter);
@@ -108,6 +113,7 @@ impl Turns {
             match command {
                 Command::Load(id, need) => self.load(id, need),
                 Command::Commit(decided) => {
+                    self.meter.count(&decided.engine);
                     let batch = Batch {
                         commit_no: decided.commit_no,
                         epoch: self.epoch,
@@ -125,6 +131,10 @@ impl Turns {
             }
         }
         self.publish(changed);
+        let engine = self.turn.engine();
+        let (backlog, live) = (engine.backlog(), engine.live_runs());
+        self.shared.pace.publish(backlog, live, &mut self.meter);
+        round.admitted.clear();
     }
 
     fn load(&self, id: LoadId, need: Need) {

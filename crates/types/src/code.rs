@@ -38,7 +38,7 @@ codes! {
     NotFound = 102, "there is nothing of that id";
     Conflict = 103, "something of that name exists already";
     TooLarge = 104, "the body is larger than this path takes";
-    Overloaded = 105, "too many requests wait for their commit";
+    Overloaded = 105, "the server has no room for more work";
     HostRefused = 106, "the Host header names a host this server does not answer for";
     OriginRefused = 107, "the request comes from a web page of another origin";
     NotBuilt = 108, "this version does not have that yet";
@@ -111,12 +111,13 @@ codes! {
     StepInputTooLarge = 525, "a step's input is over the size limit";
     OutboundFailed = 526, "a request made for a step failed";
     InvokeTimedOut = 527, "the invoked function did not end in time";
-    InvokeSkipped = 528, "the invoked function is paused";
+    InvokeSkipped = 528, "the invoked function was not to run";
     InvokeCancelled = 529, "the invoked run was cancelled";
     InvokeNotFound = 530, "the invoked function is not registered";
     WaitTooLong = 531, "the wait is longer than a year";
     WaitExpressionBad = 532, "the expression of a wait is not valid";
     SignalTaken = 533, "another run waits for that signal";
+    InvokeHeld = 534, "a rule of the invoked function holds the event";
 
     // 06xx: endpoints, deliveries, transformations.
     EndpointUrlBad = 600, "the endpoint URL is not valid";

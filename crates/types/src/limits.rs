@@ -392,6 +392,8 @@ pub const LOOK_ITEMS_MAX: usize = 100;
 pub const LOOK_PLACES_MAX: usize = 10_000;
 /// Runs that are shown as holders of a limit.
 pub const LOOK_HOLDERS_MAX: usize = 20;
+/// Runs that one look tells of whether they have begun: those of a page.
+pub const LOOK_RUNS_MAX: usize = 256;
 /// Queues of a function that are shown.
 pub const LOOK_QUEUES_MAX: usize = 100;
 /// Longest pause of all calls to an app that asks for one (429 or 503 with `Retry-After`).
@@ -409,3 +411,27 @@ pub const OPERATOR_LIMIT_NAME_CHARS_MAX: usize = 64;
 pub const HOST_NAME_CHARS_MAX: usize = 253;
 /// What a limit of an operator may allow at a time or in a period; more is no limit.
 pub const OPERATOR_LIMIT_COUNT_MAX: u32 = 1_000_000;
+/// Runs that only wait for a free call up to which all new events are taken: a second or a few of
+/// work, so that whoever comes next does not wait long.
+pub const BACKLOG_FREE_RUNS_MAX: usize = 10_000;
+/// Events taken each second however large the backlog is, so that a server whose runs seldom end
+/// does not refuse everything.
+pub const INTAKE_BUSY_PER_SECOND_MIN: u64 = 100;
+/// What may come at once while the backlog is too large: the events of this time.
+pub const INTAKE_BUSY_BURST_MS: u64 = 100;
+/// Runs that have not ended when `--max-live-runs` is not given; all are in memory.
+pub const LIVE_RUNS_MAX_DEFAULT: usize = 5_000_000;
+/// Memory of the process when `--memory-max` is not given, in percent of what there is.
+pub const MEMORY_SHARE_PERCENT: u64 = 80;
+/// How often the process's memory is looked at.
+pub const MEMORY_SAMPLE_MS: u64 = 250;
+/// Longest `Retry-After` of a refusal for lack of room.
+pub const RETRY_AFTER_SECS_MAX: u64 = 60;
+/// Body of a refused request that is read and thrown away, so that its sender reads the answer and
+/// keeps the connection; a longer one ends the connection.
+pub const REFUSED_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Queues that one function has for values of its keys. Beyond it, values that have none yet share
+/// some, so that a million customers cost no more memory than their runs do.
+pub const LANES_PER_FUNCTION_MAX: usize = 10_000;
+/// Queues that such values share.
+pub const LANES_SHARED_PER_FUNCTION: u16 = 1_024;
