@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use dunlin_node::ServerKind;
+use dunlin_node::{Node, ServerKind};
 use dunlin_types::{Code, limits};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -38,6 +38,8 @@ struct Inner {
     hosts: Hosts,
     keys: Keys,
     kind: ServerKind,
+    /// Who knows whether there is room for new work; tests have nobody.
+    node: Option<Node>,
     /// For the bodies that are not small.
     room: Semaphore,
 }
@@ -63,9 +65,13 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     }
     .unwrap_or_else(|refused| respond(&refused, rows.first().copied()));
     let not_taken = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+    let no_room = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     if let Some(allow) = not_taken.then(|| methods_of(rows)) {
         headers.insert(header::ALLOW, allow);
+    }
+    if let Some(secs) = no_room.then(|| gate.retry_after()).flatten() {
+        headers.insert(header::RETRY_AFTER, secs);
     }
     headers.insert(SERVER_KIND, HeaderValue::from_static(gate.0.kind.as_str()));
     headers.insert(
@@ -80,11 +86,12 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
 }
 
 impl Gate {
-    pub(crate) fn new(options: &ApiOptions) -> Self {
+    pub(crate) fn new(options: &ApiOptions, node: Option<Node>) -> Self {
         Self(Arc::new(Inner {
             hosts: Hosts::new(options),
             keys: Keys::new(options),
             kind: options.kind,
+            node,
             room: Semaphore::new(limits::HTTP_BODIES_BYTES_MAX / ROOM_UNIT_BYTES),
         }))
     }
@@ -127,6 +134,10 @@ impl Gate {
 
     /// Reads the body, has the handler answer, and gives its refusals their shape.
     async fn run(&self, row: &'static Route, parts: Parts, body: Body, next: Next) -> Response {
+        if let Some(refused) = self.no_room(row) {
+            discard(&parts, body).await;
+            return respond(&refused, Some(row));
+        }
         let admitted = self.take_body(row, &parts, body).await;
         let (body, _room) = match admitted {
             Ok(admitted) => admitted,
@@ -144,6 +155,17 @@ impl Gate {
         response
     }
 
+    /// That there is no room for what the request would bring, seen before its body is read.
+    fn no_room(&self, row: &Route) -> Option<Refused> {
+        let node = self.0.node.as_ref().filter(|_| row.intake)?;
+        node.check_intake().err().map(Refused::from)
+    }
+
+    fn retry_after(&self) -> Option<HeaderValue> {
+        let node = self.0.node.as_ref()?;
+        Some(node.pressure().retry_after_secs.into())
+    }
+
     async fn take_body(
         &self,
         row: &Route,
@@ -154,8 +176,7 @@ impl Gate {
         if max == 0 {
             return Ok((Bytes::new(), None));
         }
-        let announced = parts.headers.get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
+        let announced = announced(parts);
         if announced.is_some_and(|bytes| bytes > max) {
             return Err(too_large(max));
         }
@@ -180,6 +201,25 @@ impl Gate {
         let room = self.0.room.try_acquire_many(units);
         room.map(Some).map_err(|_| Refused::plain(Code::Overloaded))
     }
+}
+
+/// How long the body is, where the head says so.
+fn announced(parts: &Parts) -> Option<usize> {
+    let length = parts.headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body of a request that is refused, and keeps nothing of it: whoever is still sending
+/// might not hear the answer, and could not go on with the connection. One that is long or waits
+/// to be asked for is left unread.
+async fn discard(parts: &Parts, mut body: Body) {
+    let short = announced(parts).is_some_and(|bytes| bytes <= limits::REFUSED_BODY_BYTES_MAX);
+    if !short || parts.headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let time = Duration::from_millis(limits::HTTP_BODY_MS_MAX);
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(time, read).await;
 }
 
 fn methods_of(rows: &[&Route]) -> HeaderValue {

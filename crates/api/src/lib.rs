@@ -28,7 +28,7 @@ pub use state::{Api, ApiOptions};
 
 /// Everything that is served, behind the policy table.
 pub fn router(api: Api) -> Router {
-    let gate = guard::Gate::new(&api.options);
+    let gate = guard::Gate::new(&api.options, Some(api.node.clone()));
     let routes = Router::new()
         .merge(inbound::routes())
         .merge(ingest_api::routes())

@@ -47,6 +47,8 @@ pub struct Route {
     pub shape: Shape,
     /// Whether pages of other origins on this machine may call it, in development.
     pub cors: bool,
+    /// Whether it brings new work, and is refused while the server has too much of it.
+    pub intake: bool,
 }
 
 impl Route {
@@ -78,6 +80,7 @@ const fn route(method: &'static str, path: &'static str, who: Who, shape: Shape)
         },
         shape,
         cors: false,
+        intake: false,
     }
 }
 
@@ -89,6 +92,11 @@ impl Route {
 
     const fn cors(mut self) -> Self {
         self.cors = true;
+        self
+    }
+
+    const fn intake(mut self) -> Self {
+        self.intake = true;
         self
     }
 }
@@ -129,9 +137,12 @@ pub const TABLE: &[Route] = &[
     // Events and apps.
     route("POST", "/e/{key}", Who::EventKey, Shape::Event)
         .body(EVENT_BODY_BYTES_MAX)
-        .cors(),
+        .cors()
+        .intake(),
     sdk("POST", "/fn/register").body(REGISTER_BODY_BYTES_MAX),
-    sdk("POST", "/invoke/{slug}").body(EVENT_BODY_BYTES_MAX),
+    sdk("POST", "/invoke/{slug}")
+        .body(EVENT_BODY_BYTES_MAX)
+        .intake(),
     // What test suites set up.
     sdk("DELETE", "/fn/remove"),
     sdk("POST", "/fn/step-limit"),
@@ -179,14 +190,18 @@ pub const TABLE: &[Route] = &[
     v2("POST", "/v2/apps/{app}/syncs"),
     v2_read("/v2/apps/{app}/functions"),
     v2_read("/v2/apps/{app}/functions/{fn}"),
-    v2("POST", "/v2/apps/{app}/functions/{fn}/invoke").body(EVENT_BODY_BYTES_MAX),
+    v2("POST", "/v2/apps/{app}/functions/{fn}/invoke")
+        .body(EVENT_BODY_BYTES_MAX)
+        .intake(),
     v2_read("/v2/apps/{app}/functions/{fn}/runs"),
     v2_read("/v2/runs"),
     v2_read("/v2/runs/{id}"),
     v2_read("/v2/runs/{id}/trace"),
-    v2("POST", "/v2/runs/{id}/rerun").body(RERUN_BODY_BYTES_MAX),
+    v2("POST", "/v2/runs/{id}/rerun")
+        .body(RERUN_BODY_BYTES_MAX)
+        .intake(),
     v2("POST", "/v2/runs/{id}/cancel"),
-    v2("POST", "/v2/events").body(EVENT_BODY_BYTES_MAX),
+    v2("POST", "/v2/events").body(EVENT_BODY_BYTES_MAX).intake(),
     v2_read("/v2/events/{id}/runs"),
     v2_read("/v2/{*rest}"),
     v2("POST", "/v2/{*rest}"),
@@ -194,7 +209,9 @@ pub const TABLE: &[Route] = &[
     v2("PATCH", "/v2/{*rest}"),
     v2("DELETE", "/v2/{*rest}"),
     // Webhooks in.
-    route("POST", "/in/{source}", Who::SourceSignature, Shape::Svix).body(INBOUND_BODY_BYTES_MAX),
+    route("POST", "/in/{source}", Who::SourceSignature, Shape::Svix)
+        .body(INBOUND_BODY_BYTES_MAX)
+        .intake(),
     manage("GET", "/ingest/api/v1/source"),
     manage("POST", "/ingest/api/v1/source"),
     manage("GET", "/ingest/api/v1/source/{id}"),

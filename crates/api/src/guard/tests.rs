@@ -40,7 +40,7 @@ fn served(options: &ApiOptions) -> Router {
     for path in paths {
         routes = routes.route(path, any(stand_in));
     }
-    behind(Gate::new(options), routes)
+    behind(Gate::new(options, None), routes)
 }
 
 /// A path that the row serves.
@@ -301,7 +301,7 @@ async fn what_the_framework_refuses_carries_a_code_too() {
     let routes = Router::new()
         .route("/v1/events", any(refuse))
         .route("/v1/runs/{id}", any(overloaded));
-    let app: Router = behind(Gate::new(&dev()), routes);
+    let app: Router = behind(Gate::new(&dev(), None), routes);
     let response = ask(&app, "GET", "/v1/events", &[], "").await;
     assert_eq!(
         (response.status().as_u16(), code(&response)),

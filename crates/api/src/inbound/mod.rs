@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::error::{ERROR_HEADER, Refused, Reply};
 use crate::state::Api;
 use crate::svix::fields::read_body;
-use crate::svix::{ask, odd_answer};
+use crate::svix::odd_answer;
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new().route("/in/{source}", post(accept))
@@ -43,13 +43,13 @@ async fn accept(
     let provider_id = signed.id.unwrap_or_default().to_owned();
     let message = message(provider_id.clone(), event_type, &headers, body);
     let source = source.id;
-    let answer = ask(&api, move |token| Input::Accept {
+    let asked = api.node.delivery_intake(move |token| Input::Accept {
         token,
         source,
         message,
-    })
-    .await?;
-    match answer {
+    });
+    match asked.await? {
+        Answer::Refused(error) => Err(error.into()),
         Answer::Accepted { message } => {
             let body = json!({"id": message.to_string(), "eventId": provider_id});
             Ok(axum::Json(body).into_response())

@@ -47,7 +47,7 @@ pub(super) async fn rerun(State(api): State<Api>, Path(id): Path<String>, body: 
     let rerun = Box::new(rerun);
     match api
         .node
-        .engine(|token| Input::Rerun { token, rerun })
+        .engine_intake(1, |token| Input::Rerun { token, rerun })
         .await?
     {
         Answer::Started { run, .. } => Ok(output::v2(

@@ -33,9 +33,17 @@ pub(crate) async fn server() -> Server {
 }
 
 pub(crate) async fn server_with(change: impl FnOnce(&mut ApiOptions)) -> Server {
+    server_over(|_| (), change).await
+}
+
+pub(crate) async fn server_over(
+    change_node: impl FnOnce(&mut NodeOptions),
+    change: impl FnOnce(&mut ApiOptions),
+) -> Server {
     let mut node = NodeOptions::dev(PathBuf::from("unused"));
     node.test_mode = true;
     node.retry_interval_ms = Some(0);
+    change_node(&mut node);
     let mut options = ApiOptions::dev("127.0.0.1:8288".parse().unwrap());
     options.test_mode = true;
     change(&mut options);
@@ -52,6 +60,7 @@ pub(crate) async fn server_with(change: impl FnOnce(&mut ApiOptions)) -> Server 
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) code: String,
+    pub(crate) retry_after: Option<String>,
     pub(crate) text: String,
 }
 
@@ -68,10 +77,17 @@ impl Server {
         let status = response.status().as_u16();
         let code = response.headers().get("x-dunlin-error");
         let code = code.map_or("", |code| code.to_str().unwrap()).to_owned();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.map(|secs| secs.to_str().unwrap().to_owned());
         assert!(response.headers().contains_key("x-inngest-server-kind"));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        Reply { status, code, text }
+        Reply {
+            status,
+            code,
+            retry_after,
+            text,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

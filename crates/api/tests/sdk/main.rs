@@ -6,6 +6,7 @@ mod again;
 mod events;
 mod flow;
 mod harness;
+mod overload;
 mod reads;
 mod register;
 mod runs;
