@@ -117,6 +117,22 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Apps")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call_timeout: Option<String>,
+    /// Calls in flight at a time, of all apps [default: 4096]
+    #[arg(long, value_name = "COUNT", help_heading = "Load")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_calls: Option<u32>,
+    /// Calls in flight at a time at one app [default: 256]
+    #[arg(long, value_name = "COUNT", help_heading = "Load")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_calls_per_app: Option<u32>,
+    /// Runs that have not ended, from which on new events are refused [default: 5000000]
+    #[arg(long, value_name = "COUNT", help_heading = "Load")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_live_runs: Option<u64>,
+    /// Memory of the process, from which on new events are refused [default: 80 % of what there is]
+    #[arg(long, value_name = "MIB", help_heading = "Load")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_max: Option<u64>,
     /// Ticks of cron schedules missed while the server was down: once, replay or skip [default: once]
     #[arg(long, value_name = "WHAT", help_heading = "Apps")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
-use dunlin_engine::Missed;
+use dunlin_engine::{CallLimits, Missed};
 use dunlin_types::{Code, Secret, limits};
 use dunlin_wire::duration::parse_duration;
 use dunlin_wire::sign::SigningKey;
@@ -47,6 +47,10 @@ struct Raw {
     call_timeout: Option<Word>,
     cron_missed: Option<Word>,
     default_retries: Option<Word>,
+    max_calls: Option<Word>,
+    max_calls_per_app: Option<Word>,
+    max_live_runs: Option<Word>,
+    memory_max: Option<Word>,
     retry_interval: Option<Word>,
     test_mode: Option<Word>,
     signing_key: Option<Word>,
@@ -57,7 +61,7 @@ struct Raw {
 }
 
 /// The names of [`Raw`].
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 23] = [
     "host",
     "port",
     "allow_host",
@@ -70,6 +74,10 @@ const NAMES: [&str; 19] = [
     "call_timeout",
     "cron_missed",
     "default_retries",
+    "max_calls",
+    "max_calls_per_app",
+    "max_live_runs",
+    "memory_max",
     "retry_interval",
     "test_mode",
     "signing_key",
@@ -115,6 +123,9 @@ pub(crate) struct Settings {
     pub(crate) call_timeout: Duration,
     pub(crate) cron_missed: Missed,
     pub(crate) default_retries: u8,
+    pub(crate) calls: CallLimits,
+    pub(crate) max_live_runs: usize,
+    pub(crate) memory_bytes_max: Option<u64>,
     pub(crate) retry_interval_ms: Option<i64>,
     pub(crate) test_mode: bool,
     pub(crate) signing_key: Option<Arc<SigningKey>>,
@@ -182,6 +193,13 @@ impl Named<'_> {
                 .unwrap_or(Duration::from_millis(limits::CALL_TIMEOUT_MS_DEFAULT)),
             cron_missed: self.cron_missed(raw.cron_missed)?,
             default_retries: self.retries(raw.default_retries)?,
+            calls: self.calls(raw.max_calls, raw.max_calls_per_app)?,
+            max_live_runs: self
+                .count("max_live_runs", raw.max_live_runs)?
+                .map_or(limits::LIVE_RUNS_MAX_DEFAULT, |count| count as usize),
+            memory_bytes_max: self
+                .count("memory_max", raw.memory_max)?
+                .map(|mib| u64::from(mib) * 1024 * 1024),
             retry_interval_ms: retry_interval
                 .and_then(|interval| i64::try_from(interval.as_millis()).ok())
                 .filter(|ms| *ms > 0),
@@ -221,6 +239,26 @@ impl Named<'_> {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| self.bad(name, what))
+    }
+
+    /// How many there may be; none of something is no limit that anybody means.
+    fn count(&self, name: &str, word: Option<Word>) -> Result<Option<u32>, Failure> {
+        let what = "a number, 1 or more";
+        match self.parsed(name, word, what)? {
+            Some(0) => Err(self.bad(name, what)),
+            count => Ok(count),
+        }
+    }
+
+    fn calls(&self, all: Option<Word>, per_app: Option<Word>) -> Result<CallLimits, Failure> {
+        let mut calls = CallLimits::default();
+        if let Some(count) = self.count("max_calls", all)? {
+            calls.calls_max = count as usize;
+        }
+        if let Some(count) = self.count("max_calls_per_app", per_app)? {
+            calls.calls_per_app_max = count;
+        }
+        Ok(calls)
     }
 
     fn flag(&self, name: &str, word: Option<Word>) -> Result<bool, Failure> {

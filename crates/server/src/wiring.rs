@@ -109,6 +109,11 @@ fn node_options(
     options.retry_interval_ms = settings.retry_interval_ms;
     options.call_timeout = settings.call_timeout;
     options.missed_ticks = settings.cron_missed;
+    options.calls = settings.calls;
+    options.live_runs_max = settings.max_live_runs;
+    options.memory_bytes_max = settings
+        .memory_bytes_max
+        .or_else(dunlin_node::memory_bytes_max_default);
     options.own_event_urls = own_event_urls(settings, address);
     options.test_mode = settings.test_mode;
     if mode == Mode::Start {

@@ -1,3 +1,5 @@
+//! The bucket against its rate, and what opens and shuts the door.
+
 use proptest::prelude::*;
 
 use super::*;

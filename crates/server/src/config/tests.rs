@@ -211,3 +211,39 @@ fn hosts_of_urls_are_read_without_port_user_and_brackets() {
     assert_eq!(url_host("http://[::1]:80/"), Some("::1"));
     assert_eq!(url_host("http:///x"), None);
 }
+
+#[test]
+fn how_much_may_be_under_way_is_what_the_operator_says() {
+    let settings = load_with(Mode::Dev, DevArgs::default(), &[], "").unwrap();
+    assert_eq!(
+        (settings.calls.calls_max, settings.calls.calls_per_app_max),
+        (4096, 256)
+    );
+    assert_eq!(
+        (settings.max_live_runs, settings.memory_bytes_max),
+        (5_000_000, None)
+    );
+    let args = DevArgs {
+        server: ServerArgs {
+            max_calls: Some(10),
+            memory_max: Some(256),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let pairs = [("DUNLIN_MAX_LIVE_RUNS", "7")];
+    let settings = load_with(Mode::Dev, args, &pairs, "max_calls_per_app = 5").unwrap();
+    assert_eq!(
+        (settings.calls.calls_max, settings.calls.calls_per_app_max),
+        (10, 5)
+    );
+    assert_eq!(
+        (settings.max_live_runs, settings.memory_bytes_max),
+        (7, Some(256 * 1024 * 1024))
+    );
+    for wrong in ["0", "-1", "many"] {
+        let file = format!("memory_max = \"{wrong}\"");
+        let failure = load_with(Mode::Dev, DevArgs::default(), &[], &file).unwrap_err();
+        assert_eq!(failure.error.code, Code::ConfigBad, "{wrong}");
+    }
+}

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
-use dunlin_engine::Missed;
+use dunlin_engine::{CallLimits, Missed};
 use dunlin_types::{Code, limits};
 use http::Method;
 use serde_json::{Value, json};
@@ -93,6 +93,9 @@ fn settings(folder: &std::path::Path, app_url: &str) -> Settings {
         call_timeout: SHOW_MAX,
         cron_missed: Missed::Once,
         default_retries: limits::RETRIES_DEFAULT,
+        calls: CallLimits::default(),
+        max_live_runs: limits::LIVE_RUNS_MAX_DEFAULT,
+        memory_bytes_max: None,
         retry_interval_ms: Some(RETRY_INTERVAL_MS),
         test_mode: false,
         signing_key: None,
