@@ -7,7 +7,7 @@ use crate::config::Rule;
 use crate::live::ItemKind;
 
 /// What somebody wants to see.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Look {
     /// Why a run waits.
     Waiting(Seq),
@@ -15,6 +15,8 @@ pub enum Look {
     Queues(u32),
     /// Totals of all functions, for metrics.
     Totals,
+    /// Whether these runs have begun: the first [`dunlin_types::limits::LOOK_RUNS_MAX`] of them.
+    Begun(Vec<Seq>),
 }
 
 /// What is seen.
@@ -26,6 +28,8 @@ pub enum Looked {
     Queues(Option<Queues>),
     /// Totals.
     Totals(Box<Totals>),
+    /// In the order in which they were named; none for a run that is not live.
+    Begun(Vec<Option<bool>>),
 }
 
 /// What the open items of a live run wait for.

@@ -1,6 +1,6 @@
 //! Looking at what waits: put together from hot state, for whoever asks. It must never change anything.
 
-use dunlin_types::limits::{LOOK_ITEMS_MAX, LOOK_QUEUES_MAX};
+use dunlin_types::limits::{LOOK_ITEMS_MAX, LOOK_QUEUES_MAX, LOOK_RUNS_MAX};
 use dunlin_types::{Seq, Timestamp};
 
 use crate::config::{LimitTarget, Rule};
@@ -19,6 +19,10 @@ impl Engine {
             Look::Waiting(run) => Looked::Waiting(self.waiting(run, now)),
             Look::Queues(function) => Looked::Queues(self.queues(function, now)),
             Look::Totals => Looked::Totals(Box::new(self.all_totals())),
+            Look::Begun(runs) => {
+                let begun = |run| self.live.get(run).map(|live| live.begun);
+                Looked::Begun(runs.iter().take(LOOK_RUNS_MAX).map(begun).collect())
+            }
         }
     }
 

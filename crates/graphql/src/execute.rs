@@ -10,6 +10,7 @@ use dunlin_types::limits::{GRAPHQL_ANSWER_BYTES_MAX, GRAPHQL_ROWS_READ_MAX};
 use dunlin_types::{Code, Coded, Seq, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::begun::Begun;
 use crate::document::Prepared;
 use crate::names::Names;
 use crate::request::Response;
@@ -26,6 +27,7 @@ pub(crate) struct Cx<'r> {
     pub(crate) now: Timestamp,
     rows_left: usize,
     bytes_left: usize,
+    begun: &'r mut Begun,
     names: Option<Rc<Names>>,
     traces: BTreeMap<Seq, Rc<Trace>>,
 }
@@ -43,6 +45,16 @@ impl Cx<'_> {
     /// Rows that may be read yet.
     pub(crate) const fn rows_left(&self) -> usize {
         self.rows_left
+    }
+
+    /// A run's state in a word.
+    pub(crate) fn status(&mut self, run: &RunView) -> &'static str {
+        self.begun.status(run, self.now)
+    }
+
+    /// Whether the run's state can be had, or is known from its rows.
+    pub(crate) fn can_ask(&mut self, run: &RunView) -> bool {
+        self.begun.ask(run)
     }
 
     /// All functions and apps, read once.
@@ -63,7 +75,8 @@ impl Cx<'_> {
         let names = self.names()?;
         let name = names.function(run.row.function).map_or("", |f| &f.name);
         let now = self.now;
-        let trace = dunlin_trace::load(self.read(10)?, run, name, now).map_err(store)?;
+        let reader = self.read(10 + run.row.more.len())?;
+        let trace = dunlin_trace::load(reader, run, name, now).map_err(store)?;
         self.read(trace.root.children.len())?;
         let trace = Rc::new(trace);
         // One run's tree is asked for from several places; those of a long list are not kept.
@@ -79,7 +92,12 @@ pub(crate) fn store(error: StoreError) -> Coded {
 }
 
 /// Executes the operation that is meant.
-pub(crate) fn execute(reader: &mut dyn Reader, prepared: &Prepared, now: Timestamp) -> Response {
+pub(crate) fn execute(
+    reader: &mut dyn Reader,
+    prepared: &Prepared,
+    now: Timestamp,
+    begun: &mut Begun,
+) -> Response {
     let mut executor = Executor {
         prepared,
         cx: Cx {
@@ -87,6 +105,7 @@ pub(crate) fn execute(reader: &mut dyn Reader, prepared: &Prepared, now: Timesta
             now,
             rows_left: GRAPHQL_ROWS_READ_MAX,
             bytes_left: GRAPHQL_ANSWER_BYTES_MAX,
+            begun,
             names: None,
             traces: BTreeMap::new(),
         },

@@ -8,7 +8,7 @@ use async_graphql_parser::types::{TypeKind, TypeSystemDefinition};
 use dunlin_engine::config::{AppRow, CancelRule, FunctionRow, Timeouts, TriggerSpec};
 use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{RunEnd, RunRow, RunStatus, Write};
-use dunlin_graphql::{Request, execute};
+use dunlin_graphql::{Begun, Request, execute};
 use dunlin_store::{Batch, CommitOutcome, MemoryStore, Reader, Store as _};
 use dunlin_types::{
     Event, EventOrigin, EventParts, Payload, Seq, StepId, Timestamp, Ulid, app_uuid, function_uuid,
@@ -135,9 +135,14 @@ fn step(seq: u64, run: u64, kind: StepKind, name: &str, payload: &str) -> Write 
 
 /// Run 12 has returned after three steps, run 21 has failed, run 31 is live, run 41 was cancelled.
 fn world() -> Box<dyn Reader> {
+    world_with(Vec::new())
+}
+
+/// The same and more.
+fn world_with(more: Vec<Write>) -> Box<dyn Reader> {
     let store = MemoryStore::new();
     let (mut writer, start) = store.writer(at(0)).unwrap();
-    let engine = vec![
+    let mut engine = vec![
         Write::App(app()),
         Write::Function(Box::new(function(0, "order"))),
         Write::Function(Box::new(function(1, "refund"))),
@@ -179,6 +184,7 @@ fn world() -> Box<dyn Reader> {
             r#"{"reason":"timeouts.finish"}"#,
         ),
     ];
+    engine.extend(more);
     let batch = Batch {
         commit_no: start.commit_no + 1,
         epoch: start.epoch,
@@ -191,7 +197,7 @@ fn world() -> Box<dyn Reader> {
 
 fn answer(body: Value) -> (u16, Value) {
     let request = Request::parse(body.to_string().as_bytes()).unwrap();
-    let response = execute(&mut *world(), &request, at(10_000));
+    let response = execute(&mut *world(), &request, at(10_000), &mut Begun::default());
     (response.status, response.body)
 }
 
@@ -209,6 +215,139 @@ fn refused(query: &str, variables: Value) -> String {
     assert_eq!(status, 422, "{query}: {body:#}");
     assert_eq!(body["data"], Value::Null);
     body["errors"][0]["message"].as_str().unwrap().to_owned()
+}
+
+/// A batch of three events, live.
+fn batch() -> Vec<Write> {
+    let Write::Run(mut row) = run(54, 50, 0) else {
+        unreachable!("it is a run's row");
+    };
+    row.more = vec![Seq(52), Seq(53)];
+    vec![
+        event(50, "shop/order", 50),
+        event(52, "shop/order", 52),
+        event(53, "shop/order", 53),
+        Write::Run(row),
+    ]
+}
+
+#[test]
+fn a_batch_shows_all_of_its_events_in_order() {
+    let query = "query($id: String!) {
+        run(runID: $id) { triggerIDs eventName isBatch batchCreatedAt }
+        runTrigger(runID: $id) { IDs payloads isBatch batchID timestamp } }";
+    let asked = |reader: &mut dyn Reader, run: u64| {
+        let body = json!({"query": query, "variables": {"id": id(run).to_string()}});
+        let request = Request::parse(body.to_string().as_bytes()).unwrap();
+        let response = execute(reader, &request, at(10_000), &mut Begun::default());
+        assert_eq!(response.body.get("errors"), None, "{:#}", response.body);
+        response.body["data"].clone()
+    };
+    let mut world = world_with(batch());
+    let found = asked(&mut *world, 54);
+    let ids = json!([50, 52, 53].map(|seq| id(seq).to_string()));
+    assert_eq!(
+        found["run"],
+        json!({"triggerIDs": ids, "eventName": "shop/order", "isBatch": true,
+            "batchCreatedAt": at(50).rfc3339()})
+    );
+    let trigger = &found["runTrigger"];
+    assert_eq!(
+        (&trigger["IDs"], &trigger["batchID"], &trigger["isBatch"]),
+        (&ids, &json!(id(54).to_string()), &json!(true))
+    );
+    let payloads = trigger["payloads"].as_array().unwrap();
+    let numbers = payloads.iter().map(|payload| {
+        let event: Value = serde_json::from_str(payload.as_str().unwrap()).unwrap();
+        event["data"]["n"].clone()
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [50, 52, 53]);
+    let alone = asked(&mut *world, 12);
+    assert_eq!(alone["runTrigger"]["batchID"], Value::Null);
+    assert_eq!(alone["run"]["isBatch"], false);
+}
+
+#[test]
+fn a_batch_is_found_by_any_of_its_events() {
+    let query = "query($filter: RunsFilterV2!) {
+        runs(orderBy: [], filter: $filter) { edges { node { id } } } }";
+    let filter = json!({"from": at(0).rfc3339(), "query": "event.data.n == 53"});
+    let body = json!({"query": query, "variables": {"filter": filter}});
+    let request = Request::parse(body.to_string().as_bytes()).unwrap();
+    let mut world = world_with(batch());
+    let response = execute(&mut *world, &request, at(10_000), &mut Begun::default());
+    assert_eq!(
+        response.body["data"]["runs"]["edges"],
+        json!([{"node": {"id": id(54).to_string()}}])
+    );
+}
+
+#[test]
+fn a_live_run_is_queued_until_the_engine_says_that_it_has_begun() {
+    let query = "query($id: String!, $queued: RunsFilterV2!, $running: RunsFilterV2!) {
+        run(runID: $id) { status trace { status } }
+        functionRun(query: {functionRunId: $id}) { status }
+        queued: runs(orderBy: [], filter: $queued) { edges { node { id } } totalCount }
+        running: runs(orderBy: [], filter: $running) { edges { node { id } } totalCount } }";
+    let filter = |status: &str| json!({"from": at(0).rfc3339(), "status": [status]});
+    let (queued, running) = (filter("QUEUED"), filter("RUNNING"));
+    let variables = json!({"id": id(31).to_string(), "queued": queued, "running": running});
+    let body = json!({"query": query, "variables": variables});
+    let request = Request::parse(body.to_string().as_bytes()).unwrap();
+    let mut world = world_with(batch());
+    let mut ask = |mut begun: Begun| {
+        let response = execute(&mut *world, &request, at(10_000), &mut begun);
+        assert_eq!(response.body.get("errors"), None, "{:#}", response.body);
+        (response.body["data"].clone(), begun.asked())
+    };
+    let listed = |seqs: &[u64]| {
+        let edges = seqs
+            .iter()
+            .map(|seq| json!({"node": {"id": id(*seq).to_string()}}));
+        json!({"edges": edges.collect::<Vec<_>>(), "totalCount": seqs.len()})
+    };
+    let (unknown, asked) = ask(Begun::default());
+    assert_eq!(asked, [Seq(31), Seq(54)], "the live ones, and no others");
+    assert_eq!(unknown["running"], listed(&[54, 31]));
+    let known = BTreeMap::from([(Seq(31), false), (Seq(54), true)]);
+    let (told, _) = ask(Begun::new(known));
+    assert_eq!(
+        told,
+        json!({
+            "run": {"status": "QUEUED", "trace": {"status": "QUEUED"}},
+            "functionRun": {"status": "QUEUED"},
+            "queued": listed(&[31]),
+            "running": listed(&[54]),
+        })
+    );
+}
+
+#[test]
+fn a_list_by_status_goes_on_where_no_more_runs_can_be_asked_for() {
+    let runs = (0..300).map(|n| run(1_000 + n, 11, 0)).collect();
+    let mut world = world_with(runs);
+    let query = "query($after: String) { runs(first: 100, after: $after, orderBy: [],
+        filter: {from: \"2020-01-01T00:00:00Z\", status: [QUEUED]}) {
+          edges { node { id } } pageInfo { hasNextPage endCursor } } }";
+    // Only the oldest of them wait.
+    let known = (1_000..1_300).map(|seq| (Seq(seq), seq >= 1_040)).collect();
+    let mut begun = Begun::new(known);
+    let mut found = Vec::new();
+    let mut after = Value::Null;
+    for page in 0..3 {
+        let body = json!({"query": query, "variables": {"after": after}});
+        let request = Request::parse(body.to_string().as_bytes()).unwrap();
+        let response = execute(&mut *world, &request, at(10_000), &mut begun);
+        let runs = response.body["data"]["runs"].clone();
+        found.push(runs["edges"].as_array().unwrap().len());
+        if runs["pageInfo"]["hasNextPage"] == false {
+            assert_eq!((page, found), (1, vec![0, 40]), "{runs}");
+            return;
+        }
+        after = runs["pageInfo"]["endCursor"].clone();
+        begun = Begun::new((1_000..1_300).map(|seq| (Seq(seq), seq >= 1_040)).collect());
+    }
+    panic!("the list has no end");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From rows to the tree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dunlin_engine::step::{StepFlags, StepKind, StepRow};
 use dunlin_engine::{RunEnd, RunStatus};
@@ -24,8 +25,8 @@ const CALL_NAME: &str = "function";
 pub struct Known<'a> {
     /// The name of the function.
     pub function: &'a str,
-    /// What started the run.
-    pub trigger: Option<&'a Event>,
+    /// What started the run: one event, or those of a batch.
+    pub events: &'a [Arc<Event>],
     /// The run that it repeats.
     pub original: Option<Ulid>,
     /// What its rows refer to.
@@ -47,7 +48,8 @@ pub fn draw(run: &RunView, rows: &[StepRow], known: &Known<'_>) -> Trace {
     Trace {
         run: id,
         root: root(run, rows, known, steps.finish(end)),
-        parent: known.trigger.and_then(parent_of),
+        // A batch may hold the events of several steps; the first of them stands for all.
+        parent: known.events.iter().find_map(|event| parent_of(event)),
         original: known.original,
         cancelled,
         skipped,
@@ -69,7 +71,7 @@ fn root(run: &RunView, rows: &[StepRow], known: &Known<'_>, children: Vec<Span>)
         queued: given(run.row.created),
         started,
         ended: end.and_then(|end| given(end.ended)),
-        input: known.trigger.map(|event| Payload::from_json(event.json())),
+        input: input_of(known.events),
         output,
         error,
         children,
@@ -77,7 +79,26 @@ fn root(run: &RunView, rows: &[StepRow], known: &Known<'_>, children: Vec<Span>)
     }
 }
 
-/// How far a run is. Rows do not tell when a first call goes out, so one that is due counts.
+/// The event, or a list of those of a batch.
+fn input_of(events: &[Arc<Event>]) -> Option<Payload> {
+    match events {
+        [] => None,
+        [event] => Some(Payload::from_json(event.json())),
+        events => {
+            let mut list = vec![b'['];
+            for event in events {
+                list.extend_from_slice(&event.json());
+                list.push(b',');
+            }
+            list.pop();
+            list.push(b']');
+            Some(Payload::from_json(list))
+        }
+    }
+}
+
+/// How far a run is. Rows do not tell when a first call goes out, so one that is due
+/// counts as under way: who can ask the engine knows better.
 fn status_of(run: &RunView, now: Timestamp) -> SpanStatus {
     match run.end.as_ref().map_or(RunStatus::Live, |end| end.status) {
         RunStatus::Live if run.row.due > now => SpanStatus::Queued,

@@ -1,6 +1,6 @@
 //! Reading what a drawing needs.
 
-use dunlin_store::{Reader, RunView, StoreResult, event_in_full};
+use dunlin_store::{Reader, RunView, StoreResult, event_in_full, started_by};
 use dunlin_types::{Timestamp, Ulid, ulid_for};
 
 use crate::draw::{Known, draw};
@@ -32,17 +32,19 @@ pub fn load(
 ) -> StoreResult<Trace> {
     let rows = reader.steps(run.row.seq, run.end.as_ref().map(|end| end.last))?;
     let links = Links::read(reader, &rows)?;
-    let trigger = match reader.event(run.row.event)? {
-        Some(event) => event_in_full(reader, event)?,
-        None => None,
-    };
+    let mut events = Vec::with_capacity(1 + run.row.more.len());
+    for seq in started_by(&run.row) {
+        if let Some(event) = reader.event(seq)? {
+            events.extend(event_in_full(reader, event)?);
+        }
+    }
     let original = match run.row.original {
         Some(seq) => reader.run(seq)?,
         None => None,
     };
     let known = Known {
         function,
-        trigger: trigger.as_deref(),
+        events: &events,
         original: original.map(|run| ulid_for(run.row.created, run.row.seq)),
         links: &links,
         now,

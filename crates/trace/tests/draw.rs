@@ -1,6 +1,7 @@
 //! Rows in, tree out, compared as text.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use dunlin_engine::step::{Source, StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{RunEnd, RunRow, RunStatus};
@@ -148,7 +149,7 @@ fn drawn(run: &RunView, rows: &[StepRow]) -> Trace {
     let trigger = event("shop/order", r#"{"n":1}"#);
     let known = Known {
         function: "Check out",
-        trigger: Some(&trigger),
+        events: &[Arc::clone(&trigger)],
         original: None,
         links: &links(),
         now: at(500),
@@ -447,6 +448,38 @@ fn an_invoked_run_is_linked_both_ways() {
 }
 
 #[test]
+fn the_input_of_a_batch_is_all_of_its_events_in_order() {
+    let parent = ulid_for(at(0), Seq(7));
+    let invoked = format!(r#"{{"_inngest":{{"correlation_id":"{parent}.id-call"}}}}"#);
+    let events = [
+        event("shop/order", r#"{"n":1}"#),
+        event("inngest/function.invoked", &invoked),
+    ];
+    let drawn = |events: &[Arc<Event>]| {
+        let known = Known {
+            function: "many",
+            events,
+            original: None,
+            links: &Links::default(),
+            now: at(0),
+        };
+        draw(&run(None), &[], &known)
+    };
+    let [first, second] = events.each_ref().map(|event| event.json());
+    let both = format!(
+        "[{},{}]",
+        String::from_utf8_lossy(&first),
+        String::from_utf8_lossy(&second)
+    );
+    let batch = drawn(&events);
+    assert_eq!(batch.root.input, Some(Payload::from_json(both)));
+    assert_eq!(batch.parent.map(|parent| parent.run), Some(parent));
+    let one = drawn(&events[..1]);
+    assert_eq!(one.root.input, Some(Payload::from_json(first)));
+    assert_eq!(drawn(&[]).root.input, None);
+}
+
+#[test]
 fn a_run_names_the_step_that_invoked_it() {
     let parent = ulid_for(at(0), Seq(7));
     let data = format!(r#"{{"_inngest":{{"correlation_id":"{parent}.id-call"}}}}"#);
@@ -454,7 +487,7 @@ fn a_run_names_the_step_that_invoked_it() {
         let trigger = event(name, &data);
         let known = Known {
             function: "child",
-            trigger: Some(&trigger),
+            events: &[Arc::clone(&trigger)],
             original: Some(ulid_for(at(0), Seq(3))),
             links: &Links::default(),
             now: at(0),

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use dunlin_engine::config::{Limit, LimitTarget, Rate};
 use dunlin_types::limits::{
     FLOW_PERIOD_MS_MIN, HOST_NAME_CHARS_MAX, OPERATOR_LIMIT_COUNT_MAX,
-    OPERATOR_LIMIT_NAME_CHARS_MAX, OPERATOR_LIMITS_MAX, TARGET_NAME_BYTES_MAX,
-    THROTTLE_PERIOD_MS_MAX,
+    OPERATOR_LIMIT_NAME_CHARS_MAX, TARGET_NAME_BYTES_MAX, THROTTLE_PERIOD_MS_MAX,
 };
 use dunlin_types::{Code, Coded};
 use dunlin_wire::duration::parse_duration;
@@ -30,19 +29,13 @@ pub(super) async fn list(State(api): State<Api>) -> Reply {
 
 pub(super) async fn put(State(api): State<Api>, Path(name): Path<String>, body: Bytes) -> Reply {
     let mut limit = parse(&name, &body)?;
-    let wanted = limit.name.clone();
-    let read = api.node.read(move |reader| {
-        let limits = reader.limits()?;
-        let is_new = limits.iter().all(|one| one.name != wanted);
-        Ok((is_new, limits.len(), Names::read(reader)?))
-    });
-    let (is_new, count, names) = read.await?;
-    if is_new && count >= OPERATOR_LIMITS_MAX {
-        let why = format!("there are {OPERATOR_LIMITS_MAX} limits already; remove one first");
-        return Err(Refused::new(Code::BadRequest, why).status(StatusCode::UNPROCESSABLE_ENTITY));
-    }
+    let names = api.node.read(|reader| Names::read(reader)).await?;
     let is_known = name_function(&mut limit, &names);
-    api.node.put_limit(limit.clone()).await?;
+    let put = api.node.put_limit(limit.clone()).await;
+    put.map_err(|error| match error.code {
+        Code::BadRequest => Refused::from(error).status(StatusCode::UNPROCESSABLE_ENTITY),
+        _ => error.into(),
+    })?;
     let mut body = shown(&limit);
     if !is_known {
         body["warning"] = "no function of that id is registered now".into();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::cause::{self, RunIds};
 use crate::error::{Refused, Reply};
-use crate::sdk::{Names, run_of, status_v1};
+use crate::sdk::{Names, RunState, run_of};
 use crate::state::Api;
 
 /// What the open items of a run wait for, and what is needed to tell it.
@@ -56,6 +56,11 @@ pub(crate) async fn see(api: &Api, run: Seq) -> Result<Option<Seen>, Refused> {
 }
 
 impl Seen {
+    /// Whether a call of it has gone out.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.waiting.begun
+    }
+
     /// What each of its items waits for, oldest first.
     pub(crate) fn items(&self) -> impl Iterator<Item = (Seq, Value)> {
         let shown = |item| (item, self.item(item));
@@ -97,20 +102,31 @@ pub(super) async fn waiting(State(api): State<Api>, Path(id): Path<String>) -> R
         None if run.end.is_none() => find(&api, &id).await?.0,
         _ => run,
     };
-    Ok(Json(shown(&id, &run, &slug, seen.as_ref())).into_response())
+    let now = api.node.now();
+    Ok(Json(shown(&id, &run, &slug, seen.as_ref(), now)).into_response())
 }
 
-pub(super) fn shown(id: &str, run: &RunView, slug: &str, seen: Option<&Seen>) -> Value {
+pub(super) fn shown(
+    id: &str,
+    run: &RunView,
+    slug: &str,
+    seen: Option<&Seen>,
+    now: Timestamp,
+) -> Value {
+    let mut state = RunState::of(run, now);
     let items = seen.into_iter().flat_map(Seen::items);
     let begun = match (seen, &run.end) {
-        (Some(seen), _) => seen.waiting.begun,
+        (Some(seen), _) => seen.has_begun(),
         (None, Some(end)) => end.started != Timestamp::ZERO,
         (None, None) => false,
     };
+    if seen.is_some() {
+        state.begun(begun);
+    }
     json!({
         "runId": id,
         "functionId": slug,
-        "status": status_v1(run),
+        "status": state.v1(),
         "begun": begun,
         "keys": seen.map_or_else(|| json!([]), |seen| keys(&seen.waiting.keys)),
         "waitsFor": items.map(|(_, item)| item).collect::<Vec<_>>(),

@@ -7,6 +7,7 @@ use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use dunlin_expr::{Program, Scope, parse_json};
 use dunlin_node::{Action, Job, Keep, Node, Selection};
+use dunlin_store::started_by;
 use dunlin_types::{Code, Timestamp, limits};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -65,7 +66,8 @@ fn window(fields: &Fields, now: Timestamp) -> Result<(Option<Timestamp>, Timesta
     Ok((after, before))
 }
 
-/// Runs that have not ended and whose event meets the condition; one that fails is not met.
+/// Runs that have not ended and whose event, or one of those of a batch, meets the condition; one
+/// that fails is not met.
 fn keep(node: Node, condition: Option<Program>) -> Arc<Keep> {
     Arc::new(move |run, reader| {
         if run.end.is_some() {
@@ -74,15 +76,20 @@ fn keep(node: Node, condition: Option<Program>) -> Arc<Keep> {
         let Some(program) = &condition else {
             return Ok(true);
         };
-        let Some(event) = full(reader, run.row.event)? else {
-            return Ok(false);
-        };
-        let scope = Scope {
-            event: &parse_json(&event.json()),
-            async_event: None,
-            now: node.now(),
-        };
-        Ok(program.matches(&scope).unwrap_or(false))
+        for seq in started_by(&run.row) {
+            let Some(event) = full(reader, seq)? else {
+                continue;
+            };
+            let scope = Scope {
+                event: &parse_json(&event.json()),
+                async_event: None,
+                now: node.now(),
+            };
+            if program.matches(&scope).unwrap_or(false) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     })
 }
 

@@ -12,8 +12,8 @@ use dunlin_store::Page;
 use dunlin_types::{Code, NewEvent, Ulid};
 use dunlin_wire::ingest::parse_events;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::functions::unknown;
 use super::output::{self, Names};
@@ -163,11 +163,16 @@ impl Held {
     /// A rule of the function dropped the event, or has it wait.
     fn by(event: Ulid, rule: Rule, dropped: bool) -> Self {
         let (outcome, message) = match (dropped, rule) {
-            (true, Rule::RateLimit) => ("dropped", "the function's rateLimit is used up".to_owned()),
-            (true, rule) => ("dropped", format!("the function's {rule} dropped the event")),
+            (true, Rule::RateLimit) => {
+                ("dropped", "the function's rateLimit is used up".to_owned())
+            }
+            (true, rule) => (
+                "dropped",
+                format!("the function's {rule} dropped the event"),
+            ),
             (false, rule) => (
                 "gathering",
-                format!("the event waits in a {rule} of the function, and will start a run"),
+                format!("the event waits in the function's {rule}, and will start a run"),
             ),
         };
         Self {

@@ -32,7 +32,7 @@ use axum::routing::{any, delete, get, post};
 
 pub(crate) use self::cancel::ask as cancel_run;
 pub(crate) use self::jobs::queued_of;
-pub(crate) use self::output::{Names, run_of, status_v1};
+pub(crate) use self::output::{Names, RunState, run_of};
 pub(crate) use self::params::Params;
 pub(crate) use self::pause::{function, set as set_paused};
 use crate::state::Api;

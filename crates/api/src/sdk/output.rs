@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::state::Api;
+
 /// The only account and environment (SDK protocol).
 pub(super) const ENVIRONMENT_ID: &str = "00000000-0000-4000-b000-000000000000";
 pub(super) const ACCOUNT_ID: &str = "00000000-0000-4000-a000-000000000000";
@@ -176,33 +178,79 @@ impl Names {
     }
 }
 
-/// A run's state as the first version writes it.
-pub(crate) const fn status_v1(run: &RunView) -> &'static str {
-    match status(run) {
-        RunStatus::Live => "Running",
-        RunStatus::Completed => "Completed",
-        RunStatus::Failed => "Failed",
-        RunStatus::Cancelled => "Cancelled",
-        RunStatus::Skipped => "Skipped",
+/// A run's state, which the two versions write in words of their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunState {
+    run: Seq,
+    status: RunStatus,
+    /// Whether it is live and its first call has not gone out.
+    queued: bool,
+}
+
+impl RunState {
+    /// As far as rows tell: they do not say when a first call goes out, so that a run that is due
+    /// counts as under way until the engine is asked, see [`ask_begun`].
+    pub(crate) fn of(run: &RunView, now: Timestamp) -> Self {
+        let end = run.end.as_ref();
+        Self {
+            run: run.row.seq,
+            status: end.map_or(RunStatus::Live, |end| end.status),
+            queued: end.is_none() && run.row.due > now,
+        }
+    }
+
+    /// With what the engine tells.
+    pub(crate) fn begun(&mut self, begun: bool) {
+        self.queued = self.is_live() && !begun;
+    }
+
+    pub(super) fn is_live(self) -> bool {
+        self.status == RunStatus::Live
+    }
+
+    pub(crate) const fn v1(self) -> &'static str {
+        match self.status {
+            RunStatus::Live if self.queued => "Scheduled",
+            RunStatus::Live => "Running",
+            RunStatus::Completed => "Completed",
+            RunStatus::Failed => "Failed",
+            RunStatus::Cancelled => "Cancelled",
+            RunStatus::Skipped => "Skipped",
+        }
+    }
+
+    pub(super) const fn v2(self) -> &'static str {
+        match self.status {
+            RunStatus::Live if self.queued => "QUEUED",
+            RunStatus::Live => "RUNNING",
+            RunStatus::Completed => "COMPLETED",
+            RunStatus::Failed => "FAILED",
+            RunStatus::Cancelled => "CANCELLED",
+            RunStatus::Skipped => "SKIPPED",
+        }
     }
 }
 
-/// A run's state as the second version writes it.
-pub(super) const fn status_v2(run: &RunView) -> &'static str {
-    match status(run) {
-        RunStatus::Live => "RUNNING",
-        RunStatus::Completed => "COMPLETED",
-        RunStatus::Failed => "FAILED",
-        RunStatus::Cancelled => "CANCELLED",
-        RunStatus::Skipped => "SKIPPED",
+/// Asks the engine which of the live runs have begun. Where it does not say, because a run has
+/// ended meanwhile or the engine does not get to it, what the rows tell is better than no answer.
+pub(crate) async fn ask_begun(api: &Api, states: impl IntoIterator<Item = &mut RunState>) {
+    let mut live: Vec<&mut RunState> = states.into_iter().filter(|one| one.is_live()).collect();
+    let runs = live.iter().map(|state| state.run).collect();
+    let Ok(begun) = api.node.begun(runs).await else {
+        return;
+    };
+    for state in &mut live {
+        if let Some(begun) = begun.get(&state.run) {
+            state.begun(*begun);
+        }
     }
 }
 
-const fn status(run: &RunView) -> RunStatus {
-    match &run.end {
-        Some(end) => end.status,
-        None => RunStatus::Live,
-    }
+/// The id of the batch that started the run, if one did. A batch starts one run and has no id of
+/// its own, so that the run's stands for it.
+pub(super) fn batch_id(run: &RunView) -> Option<String> {
+    let is_batch = !run.row.more.is_empty();
+    is_batch.then(|| ulid_for(run.row.created, run.row.seq).to_string())
 }
 
 /// What the function returned, or its error.

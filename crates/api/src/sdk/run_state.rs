@@ -4,11 +4,12 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use dunlin_engine::{Ledger, MemoKind};
-use dunlin_store::event_in_full;
+use dunlin_store::started_by;
 use dunlin_types::Code;
 use dunlin_wire::call::{Memo, MemoKind as WireMemo, encode_events, encode_steps};
 use http::{HeaderValue, StatusCode, header};
 
+use super::event_log::full;
 use super::output::{row_of, run_of};
 use crate::error::{Refused, Reply};
 use crate::state::Api;
@@ -21,13 +22,18 @@ pub(super) async fn batch(State(api): State<Api>, Path(id): Path<String>) -> Rep
         let Some(run) = run_of(reader, &asked)?.filter(|run| run.end.is_none()) else {
             return Ok(None);
         };
-        let Some(event) = reader.event(run.row.event)? else {
-            return Ok(None);
-        };
-        event_in_full(reader, event)
+        // A call with some of its events would be another call.
+        let mut events = Vec::with_capacity(1 + run.row.more.len());
+        for seq in started_by(&run.row) {
+            let Some(event) = full(reader, seq)? else {
+                return Ok(None);
+            };
+            events.push(event.json());
+        }
+        Ok(Some(events))
     });
-    let event = events.await?.ok_or_else(|| gone(&id))?;
-    Ok(json(encode_events(&[event.json()])))
+    let events = events.await?.ok_or_else(|| gone(&id))?;
+    Ok(json(encode_events(&events)))
 }
 
 /// The results of its steps.

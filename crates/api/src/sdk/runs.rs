@@ -2,11 +2,11 @@
 
 use axum::extract::{Path, State};
 use dunlin_store::{Page, Reader, RunView, StoreResult};
-use dunlin_types::{Code, Event, Seq, limits, ulid_for};
-use serde::{Deserialize, Serialize};
+use dunlin_types::{Code, Seq, Timestamp, limits, ulid_for};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::event_log;
-use super::output::{self, ENVIRONMENT_ID, Names, Raw, output_of, run_of, status_v1};
+use super::output::{self, ENVIRONMENT_ID, Names, Raw, RunState, ask_begun, output_of, run_of};
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -17,12 +17,16 @@ struct RunOut {
     function_id: String,
     function_version: u32,
     environment_id: &'static str,
+    /// Of a batch, its first.
     event_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     original_run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cron: Option<String>,
-    status: &'static str,
+    #[serde(serialize_with = "written")]
+    status: RunState,
     /// Why it was cancelled or never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -31,13 +35,18 @@ struct RunOut {
     output: Option<Raw>,
 }
 
+fn written<S: Serializer>(state: &RunState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.v1())
+}
+
 impl RunOut {
     fn read(
         reader: &mut dyn Reader,
         run: &RunView,
         names: &Names,
-        event: Option<&Event>,
+        now: Timestamp,
     ) -> StoreResult<Self> {
+        let event = event_log::full(reader, run.row.event)?;
         let original = run
             .row
             .original
@@ -49,11 +58,13 @@ impl RunOut {
             function_version: run.row.version,
             environment_id: ENVIRONMENT_ID,
             event_id: event
+                .as_ref()
                 .map(|event| event.internal_id.to_string())
                 .unwrap_or_default(),
+            batch_id: output::batch_id(run),
             original_run_id: original.transpose()?.flatten(),
-            cron: event.and_then(output::cron_of),
-            status: status_v1(run),
+            cron: event.as_deref().and_then(output::cron_of),
+            status: RunState::of(run, now),
             reason: output::reason_of(run),
             ended_at: run.end.as_ref().map(|end| end.ended.rfc3339()),
             output: output_of(run),
@@ -70,33 +81,35 @@ pub(super) fn event_id(reader: &mut dyn Reader, seq: Seq) -> StoreResult<String>
 }
 
 pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Reply {
+    let now = api.node.now();
     let run = api.node.read(move |reader| {
         let Some(run) = run_of(reader, &id)? else {
             return Ok(None);
         };
         let names = Names::read(reader)?;
-        let event = event_log::full(reader, run.row.event)?;
-        Ok(Some(RunOut::read(reader, &run, &names, event.as_deref())?))
+        RunOut::read(reader, &run, &names, now).map(Some)
     });
-    let run = run.await?.ok_or_else(unknown)?;
+    let mut run = run.await?.ok_or_else(unknown)?;
+    ask_begun(&api, [&mut run.status]).await;
     Ok(output::v1(run, api.node.now()))
 }
 
-/// What an event started, oldest first.
+/// What an event started, alone or as part of a batch, oldest first.
 pub(super) async fn of_event(State(api): State<Api>, Path(id): Path<String>) -> Reply {
+    let now = api.node.now();
     let runs = api.node.read(move |reader| {
         let Some(seq) = event_log::event_of(reader, &id)? else {
             return Ok(None);
         };
-        let event = event_log::full(reader, seq)?;
         let names = Names::read(reader)?;
         let runs = reader.runs_of_event(seq, Page::oldest(limits::PAGE_ITEMS_MAX))?;
         let runs = runs
             .iter()
-            .map(|run| RunOut::read(reader, run, &names, event.as_deref()));
+            .map(|run| RunOut::read(reader, run, &names, now));
         Ok(Some(runs.collect::<StoreResult<Vec<_>>>()?))
     });
-    let runs = runs.await?.ok_or_else(event_log::unknown)?;
+    let mut runs = runs.await?.ok_or_else(event_log::unknown)?;
+    ask_begun(&api, runs.iter_mut().map(|run| &mut run.status)).await;
     Ok(output::v1(runs, api.node.now()))
 }
 

@@ -1,16 +1,18 @@
 //! Runs, as the second version shows them: one, lists of them, and those of an event.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Query, State};
 use dunlin_engine::RunStatus;
 use dunlin_node::runs_from;
 use dunlin_store::{Page, Reader, RunView, StoreResult};
 use dunlin_types::{Payload, Seq, Timestamp, limits, ulid_for};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::event_log;
 use super::functions;
-use super::output::{self, Names, PageInfo, Raw, output_of, run_of, status_v2};
+use super::output::{self, Names, PageInfo, Raw, RunState, ask_begun, output_of, run_of};
 use super::params::{Params, bad};
 use super::runs::{Asked, unknown};
 use crate::error::{Refused, Reply};
@@ -32,7 +34,8 @@ struct RunOut {
     id: String,
     function: Value,
     app: Value,
-    status: &'static str,
+    #[serde(serialize_with = "written")]
+    status: RunState,
     /// Why it was cancelled or never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -49,6 +52,35 @@ struct RunOut {
     trigger: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Raw>,
+}
+
+fn written<S: Serializer>(state: &RunState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.v2())
+}
+
+/// What started a run: an event, a tick or a batch.
+fn trigger(reader: &mut dyn Reader, run: &RunView) -> StoreResult<Option<Value>> {
+    let Some(first) = event_log::full(reader, run.row.event)? else {
+        return Ok(None);
+    };
+    let mut ids = vec![first.internal_id.to_string()];
+    for seq in &run.row.more {
+        let event = reader.event(*seq)?;
+        ids.extend(event.map(|event| event.internal_id().to_string()));
+    }
+    let batch = output::batch_id(run);
+    let mut trigger = json!({
+        "eventIds": ids,
+        "eventName": first.name,
+        "isBatch": batch.is_some(),
+    });
+    if let Some(batch) = batch {
+        trigger["batchId"] = batch.into();
+    }
+    if let Some(cron) = output::cron_of(&first) {
+        trigger["cronSchedule"] = cron.into();
+    }
+    Ok(Some(trigger))
 }
 
 /// How runs are to be shown.
@@ -80,30 +112,18 @@ impl Shown {
             .row
             .original
             .map(|original| output::run_id(reader, original));
-        let event = event_log::full(reader, run.row.event)?;
-        let trigger = event.map(|event| {
-            let mut trigger = json!({
-                "eventIds": [event.internal_id.to_string()],
-                "eventName": event.name,
-                "isBatch": false,
-            });
-            if let (Value::Object(fields), Some(cron)) = (&mut trigger, output::cron_of(&event)) {
-                fields.insert("cronSchedule".to_owned(), cron.into());
-            }
-            trigger
-        });
         Ok(RunOut {
             id: id_of(run),
             function: json!({"id": short, "name": name, "slug": slug, "app": {"id": app}}),
             app: json!({"id": app}),
-            status: state(run, self.now),
+            status: RunState::of(run, self.now),
             reason: output::reason_of(run),
             original_run_id: original.transpose()?.flatten(),
             queued_at: run.row.created.rfc3339(),
             started_at: started.map(Timestamp::rfc3339),
             ended_at: end.map(|end| end.ended.rfc3339()),
             duration_ms: end.and_then(|end| Some(end.ended.since(started?).to_string())),
-            trigger,
+            trigger: trigger(reader, run)?,
             output: if self.with_output {
                 output_of(run)
             } else {
@@ -123,14 +143,6 @@ fn started(run: &RunView) -> Option<Timestamp> {
     started.filter(|at| at.ms() > 0)
 }
 
-/// One that is held back by its event's time is queued still.
-fn state(run: &RunView, now: Timestamp) -> &'static str {
-    if run.end.is_none() && run.row.due > now {
-        return "QUEUED";
-    }
-    status_v2(run)
-}
-
 pub(super) async fn one(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -144,11 +156,12 @@ pub(super) async fn one(
         let shown = Shown::read(reader, with_output, now)?;
         shown.run(reader, &run).map(Some)
     });
-    let run = run.await?.ok_or_else(unknown)?;
+    let mut run = run.await?.ok_or_else(unknown)?;
+    ask_begun(&api, [&mut run.status]).await;
     Ok(output::v2(run, now))
 }
 
-/// What an event started, oldest first.
+/// What an event started, alone or as part of a batch, oldest first.
 pub(super) async fn of_event(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -178,7 +191,8 @@ pub(super) async fn of_event(
         let runs = runs.iter().map(|run| shown.run(reader, run));
         Ok(Some((runs.collect::<StoreResult<Vec<_>>>()?, info)))
     });
-    let (runs, page) = read.await?.ok_or_else(event_log::unknown)?;
+    let (mut runs, page) = read.await?.ok_or_else(event_log::unknown)?;
+    ask_begun(&api, runs.iter_mut().map(|run| &mut run.status)).await;
     Ok(output::v2_page(runs, page, now))
 }
 
@@ -255,6 +269,21 @@ impl Filter {
         names.find_in(app, id).map(|function| function.number)
     }
 
+    fn wants(&self, status: &str) -> bool {
+        self.statuses.is_empty() || self.statuses.iter().any(|one| one == status)
+    }
+
+    /// Whether only the engine can tell which live runs are wanted.
+    fn parts_live(&self) -> bool {
+        self.wants("QUEUED") != self.wants("RUNNING")
+    }
+
+    /// Whether the run has a status that is wanted, as far as its rows tell.
+    fn may_have_status(&self, run: &RunView, now: Timestamp) -> bool {
+        let state = RunState::of(run, now);
+        self.wants(state.v2()) || (state.is_live() && self.parts_live())
+    }
+
     fn keeps(
         &self,
         reader: &mut dyn Reader,
@@ -266,8 +295,7 @@ impl Filter {
         let app = function.map(|function| shown.names.app_of(function));
         let is_of_app = self.app.is_none() || self.app.as_deref() == app;
         let is_of_function = self.function.is_none() || number == Some(run.row.function);
-        let state = state(run, shown.now);
-        let has_status = self.statuses.is_empty() || self.statuses.iter().any(|one| one == state);
+        let has_status = self.may_have_status(run, shown.now);
         if !(is_of_app && is_of_function && has_status && self.is_in_time(run)) {
             return Ok(false);
         }
@@ -321,7 +349,11 @@ impl Filter {
 
     fn read(&self, reader: &mut dyn Reader, shown: &Shown) -> StoreResult<(Vec<RunOut>, PageInfo)> {
         let number = self.number(&shown.names);
-        let mut found = Found::default();
+        let mut found = Found {
+            limit: self.limit,
+            parts_live: self.parts_live(),
+            ..Found::default()
+        };
         let mut after = self.begin(reader)?;
         'rows: while found.rows_read < limits::LIST_ROWS_READ_MAX {
             let page = Page {
@@ -339,7 +371,7 @@ impl Filter {
                 }
                 after = Some(run.row.seq);
                 let keeps = self.keeps(reader, &run, shown, number)?;
-                if keeps && found.is_full(self.limit) {
+                if keeps && found.is_full() {
                     found.goes_on = found.runs.last().map(id_of);
                     break 'rows;
                 }
@@ -368,15 +400,24 @@ impl Filter {
 #[derive(Default)]
 struct Found {
     runs: Vec<RunView>,
+    limit: usize,
+    /// Whether live runs are kept that may turn out not to be wanted.
+    parts_live: bool,
+    unsure: usize,
     rows_read: usize,
     bodies_bytes: usize,
+    /// Events that the page names.
+    events: usize,
     /// Behind which run the next page begins, if there may be one.
     goes_on: Option<String>,
 }
 
 impl Found {
-    fn is_full(&self, limit: usize) -> bool {
-        self.runs.len() == limit || self.bodies_bytes >= limits::LIST_BODIES_BYTES_MAX
+    fn is_full(&self) -> bool {
+        self.runs.len() - self.unsure >= self.limit
+            || self.unsure >= limits::LOOK_RUNS_MAX
+            || self.bodies_bytes >= limits::LIST_BODIES_BYTES_MAX
+            || self.events >= limits::LIST_ROWS_READ_MAX
     }
 
     fn take(&mut self, mut run: RunView, with_output: bool) {
@@ -387,6 +428,8 @@ impl Found {
             }
             self.bodies_bytes += end.output.len();
         }
+        self.unsure += usize::from(self.parts_live && run.end.is_none());
+        self.events += 1 + run.row.more.len();
         self.runs.push(run);
     }
 }
@@ -417,10 +460,19 @@ pub(super) async fn of_function(
 
 async fn listed(api: &Api, filter: Filter, with_output: bool) -> Reply {
     let now = api.node.now();
+    let filter = Arc::new(filter);
+    let asked = Arc::clone(&filter);
     let read = api.node.read(move |reader| {
         let shown = Shown::read(reader, with_output, now)?;
-        filter.read(reader, &shown)
+        asked.read(reader, &shown)
     });
-    let (runs, page) = read.await?;
+    let (mut runs, mut page) = read.await?;
+    ask_begun(api, runs.iter_mut().map(|run| &mut run.status)).await;
+    runs.retain(|run| filter.wants(run.status.v2()));
+    if runs.len() > filter.limit {
+        runs.truncate(filter.limit);
+        page.has_more = true;
+        page.cursor = runs.last().map(|run| run.id.clone());
+    }
     Ok(output::v2_page(runs, page, now))
 }

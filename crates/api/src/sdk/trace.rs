@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, Query, State};
-use dunlin_trace::{self as drawn, CancelReason, SpanError, StepInfo};
+use dunlin_trace::{self as drawn, CancelReason, SpanError, SpanStatus, StepInfo};
 use dunlin_types::{Payload, Seq, StepId, Timestamp, Ulid};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,22 +31,24 @@ pub(super) async fn trace(
         let trace = drawn::load(reader, &run, name, now)?;
         Ok(Some((run.row.seq, trace)))
     });
-    let (run, trace) = read.await?.ok_or_else(unknown)?;
-    let waiting = match trace.root.status.is_final() {
-        true => BTreeMap::new(),
-        false => waiting(&api, run).await,
+    let (run, mut trace) = read.await?.ok_or_else(unknown)?;
+    // A trace without what its run waits for is better than none.
+    let seen = match trace.root.status.is_final() {
+        true => None,
+        false => see(&api, run).await.ok().flatten(),
     };
+    if let Some(seen) = &seen {
+        trace.root.status = match seen.has_begun() {
+            true => SpanStatus::Running,
+            false => SpanStatus::Queued,
+        };
+    }
+    let waiting = seen.iter().flat_map(Seen::items).collect();
     let shown = Shown {
         with_output,
         waiting,
     };
     Ok(output::v2(Trace::of(&trace, &shown), now))
-}
-
-/// What a live run waits for, by item. A trace without it is better than none.
-async fn waiting(api: &Api, run: Seq) -> BTreeMap<Seq, Value> {
-    let seen = see(api, run).await.ok().flatten();
-    seen.iter().flat_map(Seen::items).collect()
 }
 
 /// What is shown beside the tree.

@@ -104,7 +104,10 @@ async fn a_run_is_cancelled_in_every_state_and_has_no_output_then() {
     }
     for event in &events {
         let of_event = format!("/v1/events/{event}/runs");
-        let started = |runs: &Value| runs["data"][0]["status"] == "Running";
+        let started = |runs: &Value| {
+            let status = &runs["data"][0]["status"];
+            status == "Running" || status == "Scheduled"
+        };
         let id = run_id(&server.until(&of_event, started).await["data"][0]);
         let jobs = server.get(&format!("/v1/runs/{id}/jobs")).await.json();
         assert_eq!(jobs["data"].as_array().unwrap().len(), 1, "{jobs}");

@@ -51,7 +51,7 @@ async fn the_second_of_two_runs_names_the_slot_that_it_waits_for_and_who_holds_i
     let told = server.until(&path, is_held).await;
     assert_eq!(
         (&told["functionId"], &told["status"], &told["begun"]),
-        (&json!("shop-holds"), &json!("Running"), &json!(false))
+        (&json!("shop-holds"), &json!("Scheduled"), &json!(false))
     );
     assert_eq!(told["keys"], json!([{"rule": "concurrency", "key": "1"}]));
     let item = &told["waitsFor"][0];

@@ -17,7 +17,7 @@ use crate::execute::{Cx, Resolved, store};
 /// The name of the event that ticks of time tables start runs with.
 const TIMER_EVENT: &str = "inngest/scheduled.timer";
 
-/// A run, with its event once it was asked for.
+/// A run, with its event (of a batch: its first) once it was asked for.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) view: RunView,
@@ -48,11 +48,32 @@ impl Run {
         Ok(self.event.get_or_init(|| event).clone())
     }
 
+    /// All that started it, in order: more than one event if it is a batch.
+    pub(crate) fn events(&self, cx: &mut Cx<'_>) -> Resolved<Vec<Arc<Event>>> {
+        let mut events: Vec<Arc<Event>> = self.event(cx)?.into_iter().collect();
+        let more = &self.view.row.more;
+        let reader = cx.read(2 * more.len())?;
+        for seq in more {
+            if let Some(event) = reader.event(*seq).map_err(store)? {
+                events.extend(event_in_full(reader, event).map_err(store)?);
+            }
+        }
+        Ok(events)
+    }
+
+    fn is_batch(&self) -> bool {
+        !self.view.row.more.is_empty()
+    }
+
     /// When its first call went out. While it is live its steps tell.
     fn started(&self, cx: &mut Cx<'_>) -> Resolved<Option<Timestamp>> {
+        let given = |at: Timestamp| Some(at).filter(|at| at.ms() > 0);
         match &self.view.end {
-            Some(end) => Ok(Some(end.started).filter(|at| at.ms() > 0)),
-            None => Ok(cx.trace(&self.view)?.root.started),
+            Some(end) => Ok(given(end.started)),
+            None => {
+                let rows = cx.read(10)?.steps(self.view.row.seq, None).map_err(store)?;
+                Ok(rows.iter().find_map(|row| given(row.started)))
+            }
         }
     }
 
@@ -65,19 +86,6 @@ impl Run {
         let end = self.view.end.as_ref();
         let end = end.filter(|e| matches!(e.status, RunStatus::Completed | RunStatus::Failed));
         Node::json(end.map(|end| &end.output))
-    }
-}
-
-/// A run's state in a word. Rows do not tell when a first call goes out, so one that is due counts
-/// as under way.
-pub(crate) fn status(run: &RunView, now: Timestamp) -> &'static str {
-    match run.end.as_ref().map_or(RunStatus::Live, |end| end.status) {
-        RunStatus::Live if run.row.due > now => "QUEUED",
-        RunStatus::Live => "RUNNING",
-        RunStatus::Completed => "COMPLETED",
-        RunStatus::Failed => "FAILED",
-        RunStatus::Cancelled => "CANCELLED",
-        RunStatus::Skipped => "SKIPPED",
     }
 }
 
@@ -99,13 +107,22 @@ pub(super) fn field(run: &Rc<Run>, cx: &mut Cx<'_>, field: &str) -> Resolved<Nod
         "queuedAt" => Node::time(Some(row.created)),
         "startedAt" => Node::time(run.started(cx)?),
         "endedAt" => Node::time(run.ended()),
-        "status" => Node::of(status(&run.view, cx.now)),
+        "status" => Node::of(cx.status(&run.view)),
         "triggerIDs" => {
-            let id = run.event(cx)?.map(|event| event.internal_id.to_string());
-            Node::Leaf(id.into_iter().collect())
+            let events = run.events(cx)?;
+            Node::Leaf(
+                events
+                    .iter()
+                    .map(|event| event.internal_id.to_string())
+                    .collect(),
+            )
         }
         "eventName" => Node::option(run.event(cx)?.map(|event| event.name.clone())),
-        "isBatch" => Node::of(false),
+        "isBatch" => Node::of(run.is_batch()),
+        // It opens with its first event.
+        "batchCreatedAt" if run.is_batch() => {
+            Node::time(run.event(cx)?.map(|event| event.received))
+        }
         "cronSchedule" => Node::option(run.event(cx)?.and_then(|event| schedule(&event))),
         "output" => run.output(),
         "trace" => Node::Object(Object::Span(SpanAt::root(Rc::clone(run), cx)?)),
@@ -131,7 +148,7 @@ pub(super) fn old_field(run: &Rc<Run>, cx: &mut Cx<'_>, field: &str) -> Resolved
             let names = cx.names()?;
             Node::option(names.function(row.function).map(|f| f.name.clone()))
         }
-        "status" => Node::of(status(&run.view, cx.now)),
+        "status" => Node::of(cx.status(&run.view)),
         "output" => run.output(),
         "functionID" => Node::of(cx.names()?.function_id(row.function)),
         "function" => Node::Object(Object::Function(row.function)),
@@ -148,24 +165,21 @@ pub(super) fn old_field(run: &Rc<Run>, cx: &mut Cx<'_>, field: &str) -> Resolved
     })
 }
 
-/// What started the run.
+/// What started the run. A batch has no id of its own: that of its run stands for it.
 pub(super) fn trigger(run: &Run, cx: &mut Cx<'_>) -> Resolved<Node> {
-    let event = run.event(cx)?;
-    let event = event.as_deref();
-    let json = event.map(|event| String::from_utf8_lossy(&event.json()).into_owned());
-    let ids: Vec<String> = event
-        .map(|e| e.internal_id.to_string())
-        .into_iter()
-        .collect();
-    let at = event.map_or(run.view.row.created, |event| event.ts);
+    let events = run.events(cx)?;
+    let first = events.first().map(Arc::as_ref);
+    let json = |event: &Arc<Event>| String::from_utf8_lossy(&event.json()).into_owned();
+    let ids = events.iter().map(|event| event.internal_id.to_string());
+    let at = first.map_or(run.view.row.created, |event| event.ts);
     let fields = json!({
-        "eventName": event.map(|event| event.name.as_str()),
-        "IDs": ids,
+        "eventName": first.map(|event| event.name.as_str()),
+        "IDs": ids.collect::<Vec<_>>(),
         "timestamp": at.rfc3339(),
-        "payloads": json.into_iter().collect::<Vec<_>>(),
-        "isBatch": false,
-        "batchID": null,
-        "cron": event.and_then(schedule),
+        "payloads": events.iter().map(json).collect::<Vec<_>>(),
+        "isBatch": run.is_batch(),
+        "batchID": run.is_batch().then(|| run.id().to_string()),
+        "cron": first.and_then(schedule),
     });
     Ok(Node::plain("RunTraceTrigger", fields))
 }

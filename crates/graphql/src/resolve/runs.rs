@@ -9,7 +9,7 @@ use dunlin_types::limits::{GRAPHQL_ROWS_PER_READ_MAX, LIST_ROWS_READ_MAX, PAGE_I
 use dunlin_types::{Seq, Timestamp, Ulid};
 use serde_json::{Value, json};
 
-use super::run::{Run, status};
+use super::run::Run;
 use super::{Node, Object, instant, not_found, object, text, texts, unresolved};
 use crate::coerce::Args;
 use crate::execute::{Cx, Resolved, store};
@@ -94,10 +94,7 @@ impl Filter {
         let within = at.is_some_and(|at| {
             self.from.is_none_or(|from| at >= from) && self.until.is_none_or(|until| at < until)
         });
-        let now = cx.now;
-        let of_status = |words: &Vec<String>| words.iter().any(|word| word == status(view, now));
         if !within
-            || !self.status.as_ref().is_none_or(of_status)
             || !self
                 .functions
                 .as_ref()
@@ -105,10 +102,39 @@ impl Filter {
         {
             return Ok(false);
         }
-        match &self.search {
-            Some(search) => Ok(search.holds(&scope(cx, run)?, now)),
-            None => Ok(true),
+        if !self.has_status(cx, view) {
+            return Ok(false);
         }
+        let Some(search) = &self.search else {
+            return Ok(true);
+        };
+        let now = cx.now;
+        let scopes = scopes(cx, run)?;
+        Ok(scopes.iter().any(|scope| search.holds(scope, now)))
+    }
+
+    fn wants(&self, status: &str) -> bool {
+        let named = |words: &Vec<String>| words.iter().any(|word| word == status);
+        self.status.as_ref().is_none_or(named)
+    }
+
+    /// Whether live runs are meant or not as they have begun or not.
+    fn parts_live(&self) -> bool {
+        self.wants("QUEUED") != self.wants("RUNNING")
+    }
+
+    fn has_status(&self, cx: &mut Cx<'_>, run: &RunView) -> bool {
+        match &run.end {
+            None if !self.parts_live() => self.wants("RUNNING"),
+            _ => self.wants(cx.status(run)),
+        }
+    }
+
+    /// Whether it cannot be told if the run is meant: the walk goes on there another time.
+    fn is_beyond_asking(&self, cx: &mut Cx<'_>, run: &RunView) -> bool {
+        let functions = self.functions.as_ref();
+        let is_other = functions.is_some_and(|list| !list.contains(&run.row.function));
+        self.parts_live() && run.end.is_none() && !is_other && !cx.can_ask(run)
     }
 
     /// Whether nothing older can be meant.
@@ -117,20 +143,26 @@ impl Filter {
     }
 }
 
-/// What the lines of a search read of a run.
-fn scope(cx: &mut Cx<'_>, run: &Run) -> Resolved<Value> {
+/// What the lines of a search read of a run, once for each event that started it: a batch is found
+/// by any of its events.
+fn scopes(cx: &mut Cx<'_>, run: &Run) -> Resolved<Vec<Value>> {
     use dunlin_engine::RunStatus;
     let parsed = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or(Value::Null);
-    let event = run.event(cx)?;
+    let mut events: Vec<Value> = run
+        .events(cx)?
+        .iter()
+        .map(|event| parsed(&event.json()))
+        .collect();
+    if events.is_empty() {
+        events.push(Value::Null);
+    }
     let ended = |status| {
         let end = run.view.end.as_ref().filter(|end| end.status == status);
         end.map(|end| parsed(end.output.bytes()))
     };
-    Ok(json!({
-        "event": event.map(|event| parsed(&event.json())),
-        "output": ended(RunStatus::Completed),
-        "error": ended(RunStatus::Failed),
-    }))
+    let (output, error) = (ended(RunStatus::Completed), ended(RunStatus::Failed));
+    let scope = |event| json!({"event": event, "output": output, "error": error});
+    Ok(events.into_iter().map(scope).collect())
 }
 
 /// A run on a list, without what it carries.
@@ -184,6 +216,12 @@ fn walk(cx: &mut Cx<'_>, filter: &Filter, after: Option<Seq>) -> Resolved<Walk> 
                 return Ok(Walk {
                     found,
                     stopped: None,
+                });
+            }
+            if filter.is_beyond_asking(cx, &view) {
+                return Ok(Walk {
+                    found,
+                    stopped: last,
                 });
             }
             let run = Run::new(view);

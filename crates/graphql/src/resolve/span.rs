@@ -70,6 +70,7 @@ pub(super) fn field(at: &SpanAt, cx: &mut Cx<'_>, field: &str) -> Resolved<Node>
         "isUserland" => Node::of(false),
         "groupID" | "stepID" => Node::option(span.step.as_ref().map(StepId::text)),
         "name" => Node::of(span.name.clone()),
+        "status" if at.path.is_empty() => Node::of(cx.status(&at.run.view)),
         "status" => Node::of(span.status.word()),
         "attempts" => Node::of(span.attempts),
         "duration" => Node::option(span.duration_ms()),

@@ -244,7 +244,7 @@ fn a_waiting_run_shows_its_keys_and_each_item() {
         ids: ids(),
         steps: BTreeMap::from([(Seq(0x4d), (Some("abc".to_owned()), "charge".to_owned()))]),
     };
-    let shown = waiting::shown("RUN", &run(None), "shop-pay", Some(&seen));
+    let shown = waiting::shown("RUN", &run(None), "shop-pay", Some(&seen), NOW);
     let message = shown["waitsFor"][0]["message"].clone();
     assert_eq!(
         shown,
@@ -280,7 +280,7 @@ fn a_waiting_run_shows_its_keys_and_each_item() {
 
 #[test]
 fn an_ended_run_waits_for_nothing() {
-    let shown = waiting::shown("RUN", &run(Some(RunStatus::Failed)), "shop-pay", None);
+    let shown = waiting::shown("RUN", &run(Some(RunStatus::Failed)), "shop-pay", None, NOW);
     assert_eq!(shown["status"], "Failed");
     assert_eq!(
         (&shown["waitsFor"], &shown["keys"], &shown["begun"]),
