@@ -1,13 +1,15 @@
 // The app that the SDK tests drive: one function per behaviour, named by it, with the SDK that is
 // installed in the working directory. It counts each step body that really runs, so that the tests
 // can tell "once" from "twice"; GET /counts gives the counts. From GET /refuse-syncs on it takes calls
-// and no syncs; GET /release lets the steps go on that wait for it; POST /signal sends a signal.
+// and no syncs; GET /release lets the steps go on that wait for it; POST /signal sends a signal. POST /busy
+// has it answer every call by 429 and ask for so many seconds, until that is 0.
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { Readable } from "node:stream";
 
 import { endings } from "./functions/endings.mjs";
+import { flow } from "./functions/flow.mjs";
 import { invokes } from "./functions/invokes.mjs";
 import { requests } from "./functions/requests.mjs";
 import { steps } from "./functions/steps.mjs";
@@ -26,7 +28,15 @@ const client = new inngest.Inngest({
 });
 
 let takesSyncs = true;
-const counts = { runs: {}, tags: {}, failures: [], held: 0 };
+let busySeconds = 0;
+const counts = {
+  runs: {},
+  tags: {},
+  failures: [],
+  held: 0,
+  refused: 0,
+  flow: { now: {}, most: {}, log: {} },
+};
 
 function ofRun(runId) {
   counts.runs[runId] ??= { calls: 0, usesApi: 0, steps: {} };
@@ -70,9 +80,32 @@ function define(id, options, body) {
     : client.createFunction(config, all, handler);
 }
 
-const kit = { define, client, counts, bump, ofRun, hold, inngest, sdkMajor, require };
+const controls = {
+  "/counts": () => counts,
+  "/refuse-syncs": () => {
+    takesSyncs = false;
+    return {};
+  },
+  "/release": () => {
+    release();
+    return {};
+  },
+  "/busy": (body) => {
+    busySeconds = Number(body);
+    return {};
+  },
+  "/signal": async (body) => {
+    try {
+      return (await client.sendSignal(JSON.parse(body.toString("utf8")))) ?? null;
+    } catch (error) {
+      return { error: String(error) };
+    }
+  },
+};
+
+const kit = { define, client, counts, bump, ofRun, hold, inngest, sdkMajor, require, controls };
 const without = (process.env.APP_WITHOUT ?? "").split(",");
-const functions = [steps, waits, invokes, requests, endings, triggers]
+const functions = [steps, waits, invokes, requests, endings, triggers, flow]
   .flatMap((group) => group(kit))
   .filter((one) => !without.includes(one.opts.id));
 
@@ -90,25 +123,6 @@ function again({ method, url, headers, socket }, body) {
   return Object.assign(Readable.from([body]), { method, url, headers, socket });
 }
 
-const controls = {
-  "/counts": () => counts,
-  "/refuse-syncs": () => {
-    takesSyncs = false;
-    return {};
-  },
-  "/release": () => {
-    release();
-    return {};
-  },
-  "/signal": async (body) => {
-    try {
-      return (await client.sendSignal(JSON.parse(body.toString("utf8")))) ?? null;
-    } catch (error) {
-      return { error: String(error) };
-    }
-  },
-};
-
 const streaming = process.env.APP_STREAMING ? { streaming: sdkMajor >= 4 ? true : "force" } : {};
 const handler = serve({ client, functions, ...streaming });
 const server = http.createServer(async (request, response) => {
@@ -124,6 +138,11 @@ const server = http.createServer(async (request, response) => {
   }
   if (request.method === "PUT" && !takesSyncs) {
     response.writeHead(503).end();
+    return;
+  }
+  if (request.method === "POST" && busySeconds > 0) {
+    counts.refused += 1;
+    response.writeHead(429, { "retry-after": String(busySeconds) }).end();
     return;
   }
   note(request, body);

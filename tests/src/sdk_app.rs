@@ -59,6 +59,7 @@ impl Sdk {
         if self == Self::PYTHON {
             let mut command = Command::new(python());
             command.arg("app.py").current_dir(folder);
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
             return command;
         }
         tokio::task::spawn_blocking({
@@ -122,6 +123,31 @@ impl Counts {
     #[must_use]
     pub fn held(&self) -> u64 {
         self.0["held"].as_u64().unwrap_or(0)
+    }
+
+    /// How many calls were answered by 429.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0["refused"].as_u64().unwrap_or(0)
+    }
+
+    /// How many steps work at that place now.
+    #[must_use]
+    pub fn now_at(&self, place: &str) -> u64 {
+        self.0["flow"]["now"][place].as_u64().unwrap_or(0)
+    }
+
+    /// How many steps worked at that place at a time, at most.
+    #[must_use]
+    pub fn most_at(&self, place: &str) -> u64 {
+        self.0["flow"]["most"][place].as_u64().unwrap_or(0)
+    }
+
+    /// The `data.n` of the steps that worked at that place, in the order in which they began.
+    #[must_use]
+    pub fn log_of(&self, place: &str) -> &[Value] {
+        let log = self.0["flow"]["log"][place].as_array();
+        log.map_or(&[], Vec::as_slice)
     }
 
     /// What the failure handler was told.
@@ -213,6 +239,32 @@ impl SdkApp {
     /// Lets the steps go on that wait for it.
     pub async fn release(&self) {
         self.client().get("/release").await;
+    }
+
+    async fn tell(&self, path: &str, what: &str) {
+        let client = self.client();
+        let reply = client.send(Method::POST, path, &[], what.to_owned()).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    }
+
+    /// Lets on so many of the steps that work until they are told, the first ones first.
+    pub async fn let_on(&self, count: usize) {
+        self.tell("/let-on", &count.to_string()).await;
+    }
+
+    /// Lets on all of them, and later ones.
+    pub async fn let_all_on(&self) {
+        self.tell("/let-on", "all").await;
+    }
+
+    /// Gives its function `at-a-time` another limit, which the next sync tells.
+    pub async fn limit(&self, most: u32) {
+        self.tell("/limit", &most.to_string()).await;
+    }
+
+    /// Has it answer calls by 429 and ask for so many seconds; none takes that back.
+    pub async fn be_busy(&self, seconds: u32) {
+        self.tell("/busy", &seconds.to_string()).await;
     }
 
     /// Has its client send a signal; gives what the client answers.

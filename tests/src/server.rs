@@ -244,6 +244,61 @@ impl Server {
         self.idle().await;
     }
 
+    /// Moves the clock ahead and does not wait: calls may be in flight.
+    ///
+    /// # Panics
+    /// When the server is not in test mode.
+    pub async fn advance_meanwhile(&self, by: &str) {
+        let body = json!({ "by": by });
+        let reply = self.client.post("/test/clock/advance", &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// Why a run waits.
+    pub async fn waiting(&self, run: &str) -> Value {
+        self.client
+            .get(&format!("/api/runs/{run}/waiting"))
+            .await
+            .json()
+    }
+
+    /// What is queued of a function.
+    pub async fn queues(&self, function: &str) -> Value {
+        let path = format!("/api/functions/{function}/queues");
+        self.client.get(&path).await.json()
+    }
+
+    /// The events that a function's rules dropped, from the newest on.
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub async fn dropped(&self, function: &str) -> Vec<Value> {
+        let path = format!("/api/functions/{function}/dropped");
+        let reply = self.client.get(&path).await;
+        let dropped = reply.json()["data"].as_array().cloned();
+        dropped.unwrap_or_else(|| panic!("{path}: {}", reply.text()))
+    }
+
+    /// What became of an event at the one function that knows it.
+    pub async fn verdict(&self, event: &str) -> Value {
+        let path = format!("/api/events/{event}/explain");
+        self.client.get(&path).await.json()["verdicts"][0].clone()
+    }
+
+    /// Puts a limit of an operator.
+    ///
+    /// # Panics
+    /// When the server does not take it.
+    pub async fn put_limit(&self, name: &str, limit: &Value) {
+        let path = format!("/api/limits/{name}");
+        let headers = [("content-type", "application/json")];
+        let reply = self
+            .client
+            .send(Method::PUT, &path, &headers, limit.to_string())
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
     /// Waits until that app has functions here.
     pub async fn synced(&self, app: &str) {
         until(&format!("sync of {app}"), async || {

@@ -15,6 +15,8 @@ import uvicorn
 from inngest.experimental import ai
 from inngest.experimental.ai import gemini
 
+import flow
+
 API_KEY = "a-secret-of-the-provider"
 HOUR = datetime.timedelta(hours=1)
 MEBIBYTE = 1_048_576
@@ -23,8 +25,16 @@ client = inngest.Inngest(
     app_id=os.environ.get("APP_ID", "sdk"),
     is_production=os.environ.get("INNGEST_DEV") == "0",
 )
-counts = {"runs": {}, "tags": {}, "failures": [], "held": 0}
+counts = {
+    "runs": {},
+    "tags": {},
+    "failures": [],
+    "held": 0,
+    "refused": 0,
+    "flow": {"now": {}, "most": {}, "log": {}},
+}
 takes_syncs = True
+busy_seconds = 0
 released = asyncio.Event()
 functions = []
 
@@ -460,6 +470,7 @@ async def ticks_in_a_zone(of):
 
 
 app = fastapi.FastAPI()
+flow.add(app, define, counts["flow"], bump)
 
 
 @app.get("/counts")
@@ -480,11 +491,23 @@ async def release():
     return {}
 
 
+@app.post("/busy")
+async def be_busy(request: fastapi.Request):
+    """From now on calls are answered by 429, which asks for so many seconds, until that is 0."""
+    global busy_seconds
+    busy_seconds = int(await request.body())
+    return {}
+
+
 @app.middleware("http")
 async def note(request: fastapi.Request, handle):
-    """Notes what a call was, and refuses syncs when told to."""
+    """Notes what a call was, and refuses syncs and calls when told to."""
     if request.method == "PUT" and not takes_syncs:
         return fastapi.Response(status_code=503)
+    is_call = request.method == "POST" and request.url.path == "/api/inngest"
+    if is_call and busy_seconds > 0:
+        counts["refused"] += 1
+        return fastapi.Response(status_code=429, headers={"retry-after": str(busy_seconds)})
     run_id = request.headers.get("x-run-id")
     if run_id:
         noted = of_run(run_id)

@@ -5,6 +5,11 @@ pub(crate) mod apps;
 pub(crate) mod endings;
 pub(crate) mod events;
 pub(crate) mod failures;
+pub(crate) mod flow;
+pub(crate) mod flow_calls;
+pub(crate) mod flow_gathers;
+pub(crate) mod flow_kept;
+pub(crate) mod flow_starts;
 pub(crate) mod invokes;
 pub(crate) mod production;
 pub(crate) mod requests;
@@ -50,6 +55,7 @@ macro_rules! step_scenarios {
 macro_rules! common_scenarios {
     ($sdk:expr) => {
         step_scenarios!($sdk);
+        flow_scenarios!($sdk);
         scenarios! { $sdk;
             time::a_retry_waits_as_long_as_the_app_asks,
             time::a_cancelled_run_does_not_wake,
@@ -84,6 +90,41 @@ macro_rules! common_scenarios {
             again::a_paused_function_holds_its_runs,
             again::many_runs_are_cancelled_at_once,
             again::failed_runs_are_replayed,
+        }
+    };
+}
+
+/// Rules of flow control, which all of these SDKs have.
+macro_rules! flow_scenarios {
+    ($sdk:expr) => {
+        scenarios! { $sdk;
+            flow_calls::no_more_calls_go_out_than_a_limit_allows,
+            flow_calls::another_limit_holds_from_the_next_sync_on,
+            flow_calls::two_limits_hold_at_once,
+            flow_calls::functions_share_limits_of_a_wider_scope,
+            flow_calls::runs_that_sleep_wait_invoke_or_retry_hold_nothing,
+            flow_calls::parallel_steps_of_one_run_keep_to_the_limit,
+            flow_calls::an_operator_limits_one_step,
+            flow_calls::an_operator_spaces_requests_to_a_host_out,
+            flow_calls::an_app_that_has_too_much_to_do_is_left_alone,
+            flow_starts::a_throttle_spreads_starts_and_nothing_else,
+            flow_starts::events_beyond_a_rate_limit_start_nothing,
+            flow_starts::a_rate_limit_lets_a_tenth_through_at_once,
+            flow_starts::a_value_starts_one_run_a_day,
+            flow_starts::a_singleton_skips_what_comes_while_it_runs,
+            flow_starts::a_newer_run_takes_the_place_of_a_singleton,
+            flow_starts::runs_of_priority_go_first,
+            flow_starts::a_run_that_queues_too_long_is_cancelled,
+            flow_starts::time_in_the_queue_is_no_time_of_the_run,
+            flow_gathers::of_events_that_follow_closely_the_last_one_counts,
+            flow_gathers::an_older_event_changes_no_debounce,
+            flow_gathers::a_debounce_ends_at_its_latest_instant,
+            flow_gathers::a_batch_runs_when_it_is_full,
+            flow_gathers::a_batch_runs_when_it_has_waited_long_enough,
+            flow_gathers::an_event_that_is_not_for_a_batch_runs_alone_at_once,
+            flow_kept::rules_survive_a_kill,
+            flow_kept::what_waits_says_why,
+            flow_kept::rules_that_exclude_each_other_are_refused_with_the_reasons,
         }
     };
 }
