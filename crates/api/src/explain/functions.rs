@@ -4,12 +4,16 @@ use dunlin_engine::RunStatus;
 use dunlin_engine::config::{AppRow, FunctionRow, TriggerSpec};
 use dunlin_expr::{Program, Scope, near_miss, parse_json};
 use dunlin_store::RunView;
-use dunlin_types::{Coded, Timestamp, function_uuid, ulid_for};
+use dunlin_types::{Coded, Event, Timestamp, function_uuid, ulid_for};
 use serde_json::{Value, json};
 
 use super::load::EventFacts;
 use super::rules;
 use super::shape::{Explanation, NearMiss, Target, Verdict};
+use crate::sdk::RunState;
+
+/// The event that starts an invoked function (SDK protocol, invoke).
+const INVOKED_EVENT: &str = "inngest/function.invoked";
 
 pub(super) fn explain(facts: &EventFacts, now: Timestamp) -> Explanation {
     Explanation {
@@ -95,6 +99,15 @@ pub(super) fn knows(function: &FunctionRow, name: &str) -> bool {
     triggers(function).any(|(trigger, _)| covers(trigger, name))
 }
 
+/// Whether the event is one that invokes just this function, which needs no trigger for that.
+pub(super) fn is_invoked(function: &FunctionRow, event: &Event) -> bool {
+    if event.name != INVOKED_EVENT {
+        return false;
+    }
+    let data: Value = serde_json::from_slice(event.data.bytes()).unwrap_or_default();
+    data["_inngest"]["fn_id"] == function.slug.as_str()
+}
+
 fn at_function(
     facts: &EventFacts,
     function: &FunctionRow,
@@ -106,10 +119,13 @@ fn at_function(
         .runs
         .iter()
         .find(|run| run.row.function == function.number);
-    let covering: Vec<Option<&str>> = triggers(function)
+    let mut covering: Vec<Option<&str>> = triggers(function)
         .filter(|(name, _)| covers(name, &event.name))
         .map(|(_, expression)| expression)
         .collect();
+    if is_invoked(function, event) {
+        covering.push(None);
+    }
     if covering.is_empty() && started.is_none() {
         return None;
     }
@@ -117,11 +133,11 @@ fn at_function(
     let verdict = if let Some(run) = started.filter(|run| is_skipped(run)) {
         let mut verdict = rules::skipped(run, at);
         verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
-        verdict.fact("status", status_of(run, now).into())
+        verdict.fact("status", status_of(facts, run, now).into())
     } else if let Some(run) = started {
         let mut verdict = at("started", "the event started a run".to_owned());
         verdict.run_id = Some(ulid_for(run.row.created, run.row.seq).to_string());
-        verdict.fact("status", status_of(run, now).into())
+        verdict.fact("status", status_of(facts, run, now).into())
     } else if let Some(drop) = rules::drop_of(facts, function) {
         rules::dropped(drop, at)
     } else if function.archived.is_some() {
@@ -242,15 +258,12 @@ fn is_skipped(run: &RunView) -> bool {
         .is_some_and(|end| end.status == RunStatus::Skipped)
 }
 
-fn status_of(run: &RunView, now: Timestamp) -> &'static str {
-    match run.end.as_ref().map(|end| end.status) {
-        Some(RunStatus::Completed) => "Completed",
-        Some(RunStatus::Failed) => "Failed",
-        Some(RunStatus::Cancelled) => "Cancelled",
-        Some(RunStatus::Skipped) => "Skipped",
-        Some(RunStatus::Live) | None if run.row.due > now => "Scheduled",
-        Some(RunStatus::Live) | None => "Running",
+fn status_of(facts: &EventFacts, run: &RunView, now: Timestamp) -> &'static str {
+    let mut state = RunState::of(run, now);
+    if let Some(begun) = facts.begun.get(&run.row.seq) {
+        state.begun(*begun);
     }
+    state.v1()
 }
 
 /// What may explain further why a function does not do what its author expects.

@@ -72,6 +72,8 @@ pub(super) struct EventFacts {
     pub(super) now: Vec<FunctionRow>,
     pub(super) apps: Vec<AppRow>,
     pub(super) runs: Vec<RunView>,
+    /// Which of the live ones have begun, as far as the engine tells.
+    pub(super) begun: BTreeMap<Seq, bool>,
     /// At functions whose rules dropped it.
     pub(super) dropped: Vec<Dropped>,
     /// Debounces and batches that gather events now, of functions that may have it in one.
@@ -172,6 +174,7 @@ fn event_facts(reader: &mut dyn Reader, seq: Seq) -> StoreResult<Option<EventFac
         apps: reader.apps()?,
         runs: runs(reader, seq)?,
         dropped: dropped_of(reader, seq)?,
+        begun: BTreeMap::new(),
         gathering: BTreeMap::new(),
         event,
         repeats,

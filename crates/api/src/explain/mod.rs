@@ -38,6 +38,7 @@ async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Reply {
         .await?;
     let mut facts = facts.ok_or_else(|| Refused::plain(Code::NotFound))?;
     gathering(&api, &mut facts).await?;
+    begun(&api, &mut facts).await;
     let now = api.node.now();
     let explanation = match facts {
         load::Facts::Message(facts) => endpoints::explain(&facts, now),
@@ -61,4 +62,16 @@ async fn gathering(api: &Api, facts: &mut load::Facts) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// Asks which of the live runs have begun; without an answer, those that are due count as begun.
+async fn begun(api: &Api, facts: &mut load::Facts) {
+    let mut events = facts.events();
+    let runs = events.iter().flat_map(|event| &event.runs);
+    let live = runs.filter(|run| run.end.is_none());
+    let live = live.map(|run| run.row.seq).collect();
+    let told = api.node.begun(live).await.unwrap_or_default();
+    for event in &mut events {
+        event.begun.clone_from(&told);
+    }
 }

@@ -4,7 +4,7 @@ use dunlin_engine::config::{FunctionRow, Rule};
 use dunlin_store::RunView;
 use serde_json::{Value, json};
 
-use super::functions::knows;
+use super::functions::{is_invoked, knows};
 use super::load::EventFacts;
 use super::shape::Verdict;
 use crate::flow::{Dropped, Gathering, find_gathering, may_gather};
@@ -15,7 +15,7 @@ pub(super) fn undecided(facts: &EventFacts) -> Vec<u32> {
         let number = function.number;
         may_gather(function)
             && function.archived.is_none()
-            && knows(function, &facts.event.name)
+            && (knows(function, &facts.event.name) || is_invoked(function, &facts.event))
             && facts.runs.iter().all(|run| run.row.function != number)
             && drop_of(facts, function).is_none()
     });

@@ -85,6 +85,7 @@ fn facts(event: Arc<Event>, functions: Vec<FunctionRow>) -> EventFacts {
         then: functions,
         apps: vec![app(None)],
         runs: Vec::new(),
+        begun: BTreeMap::new(),
         dropped: Vec::new(),
         gathering: BTreeMap::new(),
         repeats: Repeats::default(),

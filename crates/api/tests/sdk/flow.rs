@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{App, Reply, Server, app, registration, request, server};
 
 /// Registers the app with rules for one of its functions.
-async fn app_with(server: &Server, function: &str, rules: Value) -> App {
+pub(crate) async fn app_with(server: &Server, function: &str, rules: Value) -> App {
     let app = app(server).await;
     let mut registration = registration(&app.url);
     let functions = registration["functions"].as_array_mut().unwrap();
@@ -20,12 +20,12 @@ async fn app_with(server: &Server, function: &str, rules: Value) -> App {
     app
 }
 
-async fn put(server: &Server, path: &str, body: Value) -> Reply {
+pub(crate) async fn put(server: &Server, path: &str, body: Value) -> Reply {
     let body = Body::from(body.to_string());
     server.ask(request("PUT", path).body(body).unwrap()).await
 }
 
-async fn run_id(server: &Server, event: &str) -> String {
+pub(crate) async fn run_id(server: &Server, event: &str) -> String {
     let run = server.run_of(event).await;
     run["run_id"].as_str().unwrap().to_owned()
 }

@@ -5,6 +5,7 @@
 mod again;
 mod events;
 mod flow;
+mod gathered;
 mod harness;
 mod overload;
 mod reads;
