@@ -289,23 +289,24 @@ impl Engine {
         };
         let flow = self.catalog.function(function).map(|f| Arc::clone(&f.flow));
         let flow = flow.filter(|flow| !flow.is_plain());
-        let mut row = self.run_row(work, function, first.seq, due);
-        row.more = events.iter().skip(1).map(|event| event.seq).collect();
         let mut keys = RunKeys::default();
+        let mut skipped = None;
         if let Some(flow) = flow {
             let json = dunlin_expr::parse_json(&first.json());
             keys = flow.keys(&json, work.now());
             if let Some((mode, text, lock)) = flow.singleton(&json, work.now()) {
                 keys.singleton = Some((lock, work.now()));
                 let holder = self.locks.holder(function, lock);
-                if let Some(why) =
-                    holder.and_then(|holder| self.contend(work, (mode, &text), holder))
-                {
-                    self.tallies.dropped(function, Rule::Singleton);
-                    self.skip(work, &row, why);
-                    return Started::Skipped("has a run already, and is a singleton".to_owned());
-                }
+                skipped = holder.and_then(|holder| self.contend(work, (mode, &text), holder));
             }
+        }
+        // Only now: the rows that stop a holder come before.
+        let mut row = self.run_row(work, function, first.seq, due);
+        row.more = events.iter().skip(1).map(|event| event.seq).collect();
+        if let Some(why) = skipped {
+            self.tallies.dropped(function, Rule::Singleton);
+            self.skip(work, &row, why);
+            return Started::Skipped("has a run already, and is a singleton".to_owned());
         }
         row.flow = keys.encode();
         let seq = row.seq;
