@@ -59,8 +59,9 @@ pub(crate) struct Gate {
     pub(crate) used: u32,
     /// Queues that must pass it.
     pub(crate) lanes: u32,
-    /// Queues that wait for it.
-    pub(crate) parked: Rotation<Ticket>,
+    /// Queues that wait for it, by function and by limit: one that has room behind a smaller limit
+    /// must not wait for those that have none, nor for tickets of limits that are no more.
+    pub(crate) parked: Rotation<Ticket, (u32, u32)>,
     /// When those that wait are to be let on, where that is a matter of time.
     pub(crate) timer: Option<Timestamp>,
 }

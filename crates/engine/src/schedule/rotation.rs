@@ -1,32 +1,33 @@
 //! Whose turn it is: functions take turns, and within a function its queues do.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 /// Entries by function, handed out in turns.
 #[derive(Debug)]
-pub(crate) struct Rotation<T> {
-    functions: BTreeMap<u32, VecDeque<T>>,
-    /// The function whose turn is next, or the first one after it.
-    next: u32,
+pub(crate) struct Rotation<T, K = u32> {
+    functions: BTreeMap<K, VecDeque<T>>,
+    /// The function whose turn was last; the first one after it is next.
+    last: Option<K>,
 }
 
-impl<T> Default for Rotation<T> {
+impl<T, K> Default for Rotation<T, K> {
     fn default() -> Self {
         Self {
             functions: BTreeMap::new(),
-            next: 0,
+            last: None,
         }
     }
 }
 
-impl<T> Rotation<T> {
+impl<T, K: Copy + Ord> Rotation<T, K> {
     /// Puts an entry behind those of its function.
-    pub(crate) fn push(&mut self, function: u32, entry: T) {
+    pub(crate) fn push(&mut self, function: K, entry: T) {
         self.functions.entry(function).or_default().push_back(entry);
     }
 
     /// Puts an entry before those of its function.
-    pub(crate) fn push_front(&mut self, function: u32, entry: T) {
+    pub(crate) fn push_front(&mut self, function: K, entry: T) {
         self.functions
             .entry(function)
             .or_default()
@@ -36,11 +37,12 @@ impl<T> Rotation<T> {
     /// Takes the first entry of the next function whose first entry may go.
     pub(crate) fn pop(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
         let head = |queue: &VecDeque<T>| queue.front().is_some_and(&may);
-        let later = self.functions.range(self.next..);
-        let sooner = self.functions.range(..self.next);
-        let (function, _) = later.chain(sooner).find(|(_, queue)| head(queue))?;
+        let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.functions.range((after, Bound::Unbounded));
+        let mut turns = later.chain(self.functions.iter());
+        let (function, _) = turns.find(|(_, queue)| head(queue))?;
         let function = *function;
-        self.next = function.wrapping_add(1);
+        self.last = Some(function);
         let queue = self.functions.get_mut(&function)?;
         let entry = queue.pop_front();
         if queue.is_empty() {

@@ -59,9 +59,10 @@ impl Schedule {
                 lane: number,
                 limit: pass.limit,
             };
+            let of = (function, pass.limit);
             match again {
-                true => gate.parked.push_front(function, ticket),
-                false => gate.parked.push(function, ticket),
+                true => gate.parked.push_front(of, ticket),
+                false => gate.parked.push(of, ticket),
             }
         }
         self.set_timer(pass.gate, room);
