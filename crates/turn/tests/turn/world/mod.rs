@@ -8,7 +8,7 @@ pub(crate) mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_engine::config::{
-    CancelRule, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
+    CancelRule, FlowRules, FunctionSpec, Registration, RuleTime, Timeouts, TriggerSpec,
 };
 use dunlin_engine::{
     self as engine, Answer, Call, CallId, CallReply, Checkpoint, Memo, MemoKind, Op, OpKind,
@@ -32,6 +32,9 @@ pub(crate) enum Body {
     Program(Vec<Node>),
     Script(Script),
 }
+
+/// Is told of each call as it goes out, with its run.
+pub(crate) type Watch = Box<dyn FnMut(&World, Seq)>;
 
 /// Numbers from a seed.
 pub(crate) struct Dice(pub u64);
@@ -90,6 +93,10 @@ pub(crate) struct World {
     /// Times a step's code ran through, and ran at all.
     pub ran: BTreeMap<(Seq, StepId), (usize, usize)>,
     pub crashes: usize,
+    pub watch: Option<Watch>,
+    /// Every how many steps memory is compared with what is durable.
+    pub audit_every: u64,
+    audits: u64,
     turn: Turn,
     agenda: BTreeMap<(Timestamp, u64), Happens>,
     next: u64,
@@ -117,6 +124,9 @@ impl World {
             log: Vec::new(),
             ran: BTreeMap::new(),
             crashes: 0,
+            watch: None,
+            audit_every: 1,
+            audits: 0,
             agenda: BTreeMap::new(),
             next: 1,
             sessions: BTreeMap::new(),
@@ -193,6 +203,42 @@ impl World {
     /// Runs that have not ended, as the engine knows them.
     pub(crate) fn live_runs(&self) -> usize {
         self.turn.engine().live_runs()
+    }
+
+    /// Whether all that was decided is durable, and nothing is being read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let lands = |happens: &Happens| matches!(happens, Happens::Landed(_));
+        self.turn.is_settled() && self.loading.is_empty() && !self.agenda.values().any(lands)
+    }
+
+    /// Goes on until all that was decided is durable.
+    pub(crate) fn run_quiet(&mut self) {
+        while !self.is_quiet() {
+            self.run_for(10);
+        }
+    }
+
+    /// The runs whose calls are out, one for each call.
+    pub(crate) fn out(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.out.iter().map(|(run, ..)| *run)
+    }
+
+    /// What an operator sees.
+    pub(crate) fn look(&mut self, look: engine::look::Look) -> engine::look::Looked {
+        let token = self.token();
+        self.input(engine::Input::Look { token, look });
+        self.settle();
+        match self.answers.remove(&token) {
+            Some(Answer::Looked(looked)) => *looked,
+            other => panic!("nothing is seen: {other:?}"),
+        }
+    }
+
+    fn watched(&mut self, run: Seq) {
+        if let Some(mut watch) = self.watch.take() {
+            watch(self, run);
+            self.watch = Some(watch);
+        }
     }
 
     /// The programs of functions that have one.
@@ -395,6 +441,7 @@ impl World {
         let (step, attempt) = (request.step.clone(), request.attempt);
         self.note(format!("{name} request {step} #{attempt}"));
         self.out.insert(key_of(request.id));
+        self.watched(request.id.run);
         let function = self.store.runs[&request.id.run].function;
         let fails = match &self.bodies[&self.store.functions[&function].slug] {
             Body::Program(program) => program::fetch_fails(program, &request.name),
@@ -434,6 +481,7 @@ impl World {
         self.note(format!("{name} call {target} #{attempt} [{stack}]{plan}"));
         assert_eq!(call.state.stack.len(), call.state.memos.len());
         self.out.insert(key_of(call.id));
+        self.watched(call.id.run);
         let slug = &self.store.functions[&call.function].slug;
         *self.calls.entry(slug.clone()).or_default() += 1;
         let session = Session {
@@ -573,6 +621,10 @@ impl World {
 
     /// What must hold whenever all that was decided is durable.
     fn audit(&mut self) {
+        self.audits += 1;
+        if !self.audits.is_multiple_of(self.audit_every) {
+            return;
+        }
         if !self.turn.is_settled()
             || self
                 .agenda
@@ -693,6 +745,16 @@ pub(crate) fn spec(slug: &str, event: &str, expression: Option<&str>) -> Functio
         timeouts: Timeouts::default(),
         flow: Default::default(),
         config: Payload::from_json(format!("{{\"id\":\"{slug}\"}}")),
+    }
+}
+
+/// The same under rules of flow control.
+pub(crate) fn ruled(spec: FunctionSpec, flow: FlowRules) -> FunctionSpec {
+    let id = format!("{{\"id\":\"{}\",\"flow\":1}}", spec.slug);
+    FunctionSpec {
+        flow,
+        config: Payload::from_json(id),
+        ..spec
     }
 }
 

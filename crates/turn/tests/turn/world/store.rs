@@ -106,6 +106,9 @@ impl Store {
             }
             Write::Gather(row) => {
                 assert!(self.events.contains_key(&row.event), "it gathers events");
+                if !self.gathers.contains_key(&row.seq) {
+                    self.place(row.seq);
+                }
                 let (seq, more) = (row.seq, self.gathers.remove(&row.seq));
                 let more = more.map_or_else(Vec::new, |(_, more)| more);
                 self.gathers.insert(seq, (row, more));
