@@ -41,6 +41,8 @@ struct App {
     hot: Duration,
     full: Duration,
     shared: Duration,
+    /// Calls of equal keys wait until this is true.
+    go: tokio::sync::watch::Sender<bool>,
 }
 
 impl App {
@@ -62,7 +64,10 @@ impl App {
         }
         book.hot += 1;
         match call.is_for("fair-full") {
-            true => self.full,
+            // Apart from each other, so that calls do not begin and end in waves.
+            true => self
+                .full
+                .mul_f64(0.5 + (book.hot * 37 % 100) as f64 / 100.0),
             false => self.hot,
         }
     }
@@ -108,6 +113,7 @@ fn verdict(what: &str, met: bool) -> bool {
 
 struct World {
     server: Measured,
+    url: String,
     app: Arc<App>,
     sender: LightSender,
     next_probe: usize,
@@ -123,12 +129,17 @@ async fn world(told: &Told) -> World {
         hot: ms("hot-ms"),
         full: ms("full-ms"),
         shared: ms("shared-ms"),
+        go: tokio::sync::watch::Sender::new(false),
     });
     let respond = {
         let app = Arc::clone(&app);
         move |call: LightCall<'_>| {
             let (time, done) = (app.begins(&call), app.done.clone());
+            let held = call.is_for("fair-shared").then(|| app.go.subscribe());
             async move {
+                if let Some(mut go) = held {
+                    let _ = go.wait_for(|go| *go).await;
+                }
                 if !time.is_zero() {
                     tokio::time::sleep(time).await;
                 }
@@ -138,29 +149,35 @@ async fn world(told: &Told) -> World {
     };
     let url = light_app(respond).await;
     let server = Measured::start(&told.binary, &[]).await;
+    register(&server, &url, &json!({ "concurrency": [{ "limit": 1 }] })).await;
+    World {
+        sender: LightSender::new(server.port),
+        server,
+        url,
+        app,
+        next_probe: 1,
+        probes: told.number("probes"),
+    }
+}
+
+/// Registers both apps; the rules are those of the function that fills its app.
+async fn register(server: &Measured, url: &str, rules: &Value) {
     let keyed = json!({ "concurrency": [{ "limit": 10, "key": "event.data.key" }] });
     let shared = json!({ "concurrency": [
         { "limit": 10 }, { "limit": 10, "key": "event.data.key" },
     ] });
     let none = json!({});
     let functions = [
-        function_of("fair", &url, "keyed", &keyed),
-        function_of("fair", &url, "other", &none),
-        function_of("fair", &url, "full", &none),
-        function_of("fair", &url, "shared", &shared),
+        function_of("fair", url, "keyed", &keyed),
+        function_of("fair", url, "other", &none),
+        function_of("fair", url, "full", rules),
+        function_of("fair", url, "shared", &shared),
     ];
-    let body = registration("fair", &url, &functions);
+    let body = registration("fair", url, &functions);
     server.post("/fn/register", &body).await;
     let far = format!("{url}/far");
     let body = registration("far", &far, &[function_of("far", &far, "plain", &none)]);
     server.post("/fn/register", &body).await;
-    World {
-        sender: LightSender::new(server.port),
-        server,
-        app,
-        next_probe: 1,
-        probes: told.number("probes"),
-    }
 }
 
 impl World {
@@ -195,13 +212,6 @@ impl World {
                 .map(|n| json!({ "name": name, "data": { "key": key(n), "z": 0 } }));
             self.send(&events.collect()).await;
         }
-    }
-
-    /// Holds a function back, or lets it go on.
-    async fn pause(&self, function: &str, what: &str) {
-        let path = format!("/api/functions/{function}/{what}");
-        let reply = self.server.client.post(&path, &json!({})).await;
-        assert!(reply.status < 300, "{path}: {}", reply.text());
     }
 
     /// Stops all that is under way or queued.
@@ -259,11 +269,10 @@ async fn measure(told: &Told) -> bool {
     let mut met = compare(&mut world, &others, "beside a full key").await;
     world.clear(told).await;
 
-    // Held back first, because this is a backlog that no server would let in.
+    // Held back by a rule at first, because this is a backlog that the server would not let in.
     let others: Vec<Other> = quiet(&mut world).await.split_off(1);
-    world.pause("fair-full", "pause").await;
     world.queue("fair/full", queued, |n| json!(n)).await;
-    world.pause("fair-full", "resume").await;
+    register(&world.server, &world.url, &json!({})).await;
     let app = Arc::clone(&world.app);
     reach("calls of the full app", 256.min(queued), || app.book().hot).await;
     met &= compare(&mut world, &others, "beside a full app").await;
@@ -274,11 +283,11 @@ async fn measure(told: &Told) -> bool {
 /// Ten keys, queued one behind the other, share a limit.
 async fn shares(told: &Told, world: &mut World) -> bool {
     let per_key = told.number("per-key");
-    world.pause("fair-shared", "pause").await;
     let key = move |n: usize| json!(n / per_key);
     world.queue("fair/shared", KEYS * per_key, key).await;
-    world.pause("fair-shared", "resume").await;
     let app = Arc::clone(&world.app);
+    app.book().shares = [0; KEYS];
+    app.go.send_replace(true);
     let began = Instant::now();
     let all = || app.book().shares.iter().sum::<usize>();
     // Up to the half of all, every key has some left if the shares are anywhere near.

@@ -1,7 +1,7 @@
 //! Shows what many queued runs cost: `cargo run --release -p dunlin-tests --bin queued -- --binary
 //! target/release/dunlin` queues `--runs 1000000` behind a concurrency of one on `--keys 1000`, held by
 //! calls that do not end, and tells how much memory each takes and how soon the server serves again
-//! after `kill -9`. With `--paused 1` the function is paused instead. It fails where a target is missed.
+//! after `kill -9`. It fails where a target is missed.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Counts {
 }
 
 fn main() -> ExitCode {
-    let numbers = [("runs", 1_000_000), ("keys", 1_000), ("paused", 0)];
+    let numbers = [("runs", 1_000_000), ("keys", 1_000)];
     let told = match Told::read("queued", &numbers) {
         Ok(told) => told,
         Err(why) => {
@@ -84,11 +84,7 @@ async fn serve_app(counts: &Arc<Counts>) -> String {
 }
 
 async fn measure(told: &Told) -> bool {
-    let (runs, keys, paused) = (
-        told.number("runs"),
-        told.number("keys").max(1),
-        told.number("paused") > 0,
-    );
+    let (runs, keys) = (told.number("runs"), told.number("keys").max(1));
     let counts = Arc::new(Counts::default());
     let url = serve_app(&counts).await;
     let mut server = Measured::start(&told.binary, &[]).await;
@@ -101,11 +97,6 @@ async fn measure(told: &Told) -> bool {
     ];
     let body = registration("queued", &url, &functions);
     server.post("/fn/register", &body).await;
-    if paused {
-        server
-            .post("/api/functions/queued-held/pause", &json!({}))
-            .await;
-    }
     send(server.port, "queued/plain", WARM_UP, keys).await;
     let ended = || counts.ended.load(Ordering::SeqCst);
     reach("end of the first runs", WARM_UP, ended).await;
