@@ -114,7 +114,10 @@ impl Schedule {
             expression: expression_of(rules, rule, scope, &lane.values, key),
             key: key.to_string(),
             limit,
-            used: gate.used,
+            used: match gate.kind {
+                Kind::Rate(..) => 0,
+                _ => gate.used,
+            },
             holders: self.holders_of(pass.gate, &gate.kind),
             next,
         }))

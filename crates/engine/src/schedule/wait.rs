@@ -109,10 +109,11 @@ impl Schedule {
             let Some(ticket) = gate.parked.pop(|one| !counts || one.limit > used) else {
                 return;
             };
-            if self.unpark_from(ticket.lane, number, starts) {
-                self.open(ticket.lane);
+            // One that has nothing to go out any more, or is paused, does not use the room.
+            if self.unpark_from(ticket.lane, number, starts) && self.open(ticket.lane) {
                 return;
             }
+            self.change(ticket.lane, |lane| lane.let_on = false);
         }
     }
 
@@ -158,18 +159,22 @@ impl Schedule {
         }
     }
 
-    /// Puts a lane in the rotation if it has something that may go.
-    pub(super) fn open(&mut self, number: u32) {
+    /// Puts a lane in the rotation if it has something that may go; tells whether it is there.
+    pub(super) fn open(&mut self, number: u32) -> bool {
         let Some(lane) = self.lanes.get(number) else {
-            return;
+            return false;
         };
         let function = lane.function;
         let starts = lane.queued[1] > 0 && lane.starts_parked.is_none();
         let waits = lane.parked.is_none() && (lane.queued[0] > 0 || starts);
-        if waits && !lane.open && !self.is_paused(function) {
+        if !waits || self.is_paused(function) {
+            return false;
+        }
+        if !lane.open {
             self.change(number, |lane| lane.open = true);
             self.rotation.push(function, number);
         }
+        true
     }
 
     /// Changes a lane, and the backlog with it.
