@@ -77,7 +77,9 @@ fn judge(trace: &Trace, key: Option<&String>) -> Reached {
             let began = begun[..=n]
                 .iter()
                 .any(|(_, before)| before.seq == other.seq);
-            let lives = store.ends[&other.seq].ended > row.ended;
+            // Who is to be cancelled may no longer be asked.
+            let end = &store.ends[&other.seq];
+            let lives = end.ended > row.ended && end.status != RunStatus::Cancelled;
             made && ready && lives && !began && of(other) == of(run)
         };
         for other in store.runs.values().filter(waits) {

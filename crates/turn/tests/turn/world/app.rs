@@ -86,7 +86,7 @@ pub(crate) fn next_move(
         }
         None => {}
     }
-    let alone = found.len() == 1 && !call.state.force_plan && !found[0].2;
+    let alone = found.len() == 1 && !call.plan && !found[0].2;
     if alone && matches!(found[0].1, Node::Step(_)) {
         let (id, node, race) = found.remove(0);
         let done = run(id, &node, race, call, ran);
