@@ -90,8 +90,10 @@ mod tests {
 
     #[test]
     fn a_moment_says_nothing() {
-        let mut meter = Meter::default();
-        meter.ended = 10;
+        let mut meter = Meter {
+            ended: 10,
+            ..Meter::default()
+        };
         assert_eq!(meter.turn(Duration::from_millis(1), 10), None);
         let seen = meter.turn(Duration::from_millis(100), 10).unwrap();
         assert!(seen.ended > 5.0 && seen.ended < 100.0, "{seen:?}");
