@@ -7,6 +7,8 @@
 mod app;
 mod client;
 mod files;
+mod light;
+mod measured;
 mod port;
 mod process;
 mod sdk_app;
@@ -19,6 +21,8 @@ pub use app::{
     Book, CountingApp, Function, StepOf, listen, registration, sdk_response, step_id, step_name,
 };
 pub use client::{Client, Reply, text};
+pub use light::{LightCall, LightSender, light_app, light_request, light_response};
+pub use measured::{Measured, Memory, Told, function_of, quantile, reach};
 pub use port::free_port;
 pub use sdk_app::{Counts, Sdk, SdkApp};
 pub use server::{Flags, Server};
