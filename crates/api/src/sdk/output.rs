@@ -262,12 +262,22 @@ pub(super) fn output_of(run: &RunView) -> Option<Raw> {
 
 /// Why a run was cancelled or never started.
 pub(super) fn reason_of(run: &RunView) -> Option<String> {
+    told_of(run, "reason")
+}
+
+/// The run that held the place of one that was never started.
+pub(super) fn existing_run_of(run: &RunView) -> Option<String> {
+    told_of(run, "existing_run_id")
+}
+
+/// What the record of a run that was cancelled or never started says under that name.
+fn told_of(run: &RunView, name: &str) -> Option<String> {
     let end = run.end.as_ref()?;
     if !matches!(end.status, RunStatus::Cancelled | RunStatus::Skipped) {
         return None;
     }
     let told: Value = serde_json::from_slice(end.output.bytes()).ok()?;
-    Some(told.get("reason")?.as_str()?.to_owned())
+    Some(told.get(name)?.as_str()?.to_owned())
 }
 
 /// The public id of the run in that row; none if it is gone.

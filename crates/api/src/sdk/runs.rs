@@ -30,6 +30,9 @@ struct RunOut {
     /// Why it was cancelled or never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The run because of which it never started, as a singleton's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    existing_run_id: Option<String>,
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Raw>,
@@ -66,6 +69,7 @@ impl RunOut {
             cron: event.as_deref().and_then(output::cron_of),
             status: RunState::of(run, now),
             reason: output::reason_of(run),
+            existing_run_id: output::existing_run_of(run),
             ended_at: run.end.as_ref().map(|end| end.ended.rfc3339()),
             output: output_of(run),
         })

@@ -39,6 +39,9 @@ struct RunOut {
     /// Why it was cancelled or never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The run because of which it never started, as a singleton's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    existing_run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     original_run_id: Option<String>,
     queued_at: String,
@@ -118,6 +121,7 @@ impl Shown {
             app: json!({"id": app}),
             status: RunState::of(run, self.now),
             reason: output::reason_of(run),
+            existing_run_id: output::existing_run_of(run),
             original_run_id: original.transpose()?.flatten(),
             queued_at: run.row.created.rfc3339(),
             started_at: started.map(Timestamp::rfc3339),
