@@ -60,10 +60,13 @@ impl World {
         self.app.counts().await.log_of(place).to_vec()
     }
 
-    /// The log of a place when nothing more happens by itself.
-    pub(crate) async fn log_when_idle(&self, place: &str) -> Vec<Value> {
-        self.server.idle().await;
-        self.log(place).await
+    /// Who worked at a place so far, where several did at a time: which of them the app heard first is
+    /// chance.
+    pub(crate) async fn worked(&self, place: &str) -> Vec<u64> {
+        let log = self.log(place).await;
+        let mut numbers: Vec<u64> = log.iter().filter_map(Value::as_u64).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// All of them returned.
