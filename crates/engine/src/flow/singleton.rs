@@ -47,3 +47,62 @@ impl Locks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same as a list of who has which lock, the last one that took it at the end.
+    #[derive(Default)]
+    struct List(Vec<(u64, u32, DedupeKey, bool)>);
+
+    impl List {
+        fn take(&mut self, run: u64, function: u32, key: DedupeKey) {
+            for one in &mut self.0 {
+                one.3 &= (one.1, one.2) != (function, key);
+            }
+            self.0.push((run, function, key, true));
+        }
+
+        fn holder(&self, function: u32, key: DedupeKey) -> Option<u64> {
+            let mut of = self
+                .0
+                .iter()
+                .filter(|one| (one.1, one.2) == (function, key));
+            of.find(|one| one.3).map(|one| one.0)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn the_last_that_took_a_lock_has_it_until_it_ends(
+            steps in prop::collection::vec((0_u8..3, 0_u32..2, 0_usize..3, 0_usize..20), 1..60),
+        ) {
+            let keys = ["a", "b", ""].map(lock);
+            let (mut locks, mut list) = (Locks::default(), List::default());
+            for (n, (step, function, key, which)) in steps.into_iter().enumerate() {
+                let (run, key) = (n as u64 + 1, keys[key]);
+                if step < 2 {
+                    let made = Timestamp::from_ms(n as i64);
+                    locks.take(function, (key, made), Seq(run));
+                    list.take(run, function, key);
+                } else if !list.0.is_empty() {
+                    let (run, function, ..) = list.0.remove(which % list.0.len());
+                    locks.release(function, Seq(run));
+                }
+                for function in 0..2 {
+                    for key in keys {
+                        let holder = locks.holder(function, key).map(|(run, _)| run.0);
+                        prop_assert_eq!(holder, list.holder(function, key));
+                    }
+                }
+                for (run, _, key, _) in &list.0 {
+                    prop_assert_eq!(locks.of(Seq(*run)).map(|(key, _)| key), Some(*key));
+                }
+            }
+        }
+    }
+}
