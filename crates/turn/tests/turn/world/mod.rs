@@ -165,9 +165,11 @@ impl World {
     pub(crate) fn register(&mut self, functions: Vec<FunctionSpec>) -> Token {
         let text = format!("{functions:?}");
         let mut checksum = [0_u8; 32];
-        for (n, byte) in text.bytes().enumerate() {
-            checksum[n % 32] = byte ^ checksum[n % 32].rotate_left(3);
+        let mut dice = Dice(0);
+        for byte in text.bytes() {
+            dice = Dice(dice.roll() ^ u64::from(byte));
         }
+        checksum[..8].copy_from_slice(&dice.roll().to_be_bytes());
         let registration = Box::new(Registration {
             app: "app".to_owned(),
             url: "http://app/".to_owned(),
@@ -574,9 +576,6 @@ impl World {
 
     /// The process ends, and the next one starts.
     pub(crate) fn restart(&mut self, clean: bool) {
-        if clean {
-            self.note("restart".to_owned());
-        }
         self.loading.clear();
         self.out.clear();
         for (key, happens) in std::mem::take(&mut self.agenda) {
