@@ -43,13 +43,12 @@ impl World {
         .await;
     }
 
-    /// Waits until so many calls of a function are in flight and so many wait.
-    pub(crate) async fn queued(&self, function: &str, in_flight: u64, queued: u64) {
-        let mut seen = Value::Null;
-        until(&format!("{queued} queued of {function}"), async || {
-            seen = self.server.queues(&format!("sdk-{function}")).await;
-            let totals = &seen["totals"];
-            let same = totals["inFlight"] == in_flight && totals["queued"] == queued;
+    /// Waits until so many calls of a function are in flight and so many runs have yet to begin.
+    pub(crate) async fn queued(&self, function: &str, in_flight: u64, starts: u64) {
+        until(&format!("{starts} queued of {function}"), async || {
+            let queues = self.server.queues(&format!("sdk-{function}")).await;
+            let totals = &queues["totals"];
+            let same = totals["inFlight"] == in_flight && totals["starts"] == starts;
             same.then_some(())
         })
         .await;
