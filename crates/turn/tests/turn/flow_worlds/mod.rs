@@ -61,6 +61,9 @@ fn reached(found: Reached, least: Reached) {
     );
 }
 
+/// Looks at a world.
+type Each = Box<dyn FnMut(&World)>;
+
 /// One trace: a world, and what happens to it.
 struct Trace {
     world: World,
@@ -71,7 +74,7 @@ struct Trace {
     /// Deaths and ends that are still to come.
     left: u64,
     /// Looks at the world after each step.
-    each: Option<Box<dyn FnMut(&World)>>,
+    each: Option<Each>,
     /// The rules of each sync, and when it was.
     synced: Vec<(Timestamp, Vec<FunctionSpec>)>,
     sent: u64,
@@ -222,6 +225,19 @@ impl Trace {
         self.sent += 1;
         self.world.send(event);
         self.seen();
+    }
+
+    /// From now on no call may go out of a run that has not durably begun.
+    fn watch_begun(&mut self) {
+        self.world.watch = Some(Box::new(|world, run| {
+            let mut rows = world.store.steps.values().map(|row| row.mark);
+            let begun = rows.any(|mark| mark.run == run && mark.kind == StepKind::Begun);
+            assert!(
+                begun,
+                "run {run} is called and has not begun\n{}",
+                world.text()
+            );
+        }));
     }
 
     /// Faults stop, and everything comes to rest.

@@ -28,6 +28,7 @@ fn live(seed: u64) -> Reached {
         ..FlowRules::default()
     };
     trace.world.program("app-f", "");
+    trace.watch_begun();
     trace.sync(one(rules));
     let bounds = [1, 5, 60, 43_200, 50_000];
     let most = trace.one_of(&bounds);

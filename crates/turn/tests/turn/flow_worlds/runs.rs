@@ -59,6 +59,7 @@ fn live(seed: u64) -> Reached {
         trace.world.program(slug, text);
     }
     let first = specs(&mut trace, shared, keys);
+    trace.watch_begun();
     trace.sync(first);
     for _ in 0..3 + trace.dice.below(5) {
         let (k, m) = (trace.dice.below(2), 5 + trace.dice.below(2));

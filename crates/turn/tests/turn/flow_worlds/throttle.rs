@@ -31,6 +31,7 @@ fn live(seed: u64) -> Reached {
         trace.world.delays.commit = 0;
     }
     trace.world.program("app-f", text);
+    trace.watch_begun();
     trace.sync(one(first));
     for _ in 0..5 + trace.dice.below(10) {
         let k = trace.one_of(&["0", "1", "false"]);
