@@ -433,6 +433,9 @@ impl Engine {
         } else {
             Rest::Busy
         };
+        if rest == Rest::Far {
+            self.share_lane(run);
+        }
         self.ledgers.rest(run, commit, rest);
     }
 

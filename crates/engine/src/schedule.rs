@@ -24,7 +24,7 @@ mod wait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_types::{Seq, Timestamp, limits};
+use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
 
 use crate::flow::KeyValue;
 use crate::flow::counters::Counters;
@@ -105,8 +105,24 @@ impl Schedule {
         }
     }
 
-    /// The lane of a function's runs of those values.
+    /// The lane of a function's runs of those values. A function with more lanes than it may have
+    /// shares some among values that have none yet: what a run counts under is found out anew when
+    /// its turn comes.
     pub(crate) fn lane(&mut self, function: u32, values: Vec<KeyValue>) -> u32 {
+        let lanes = self.functions.get(function as usize);
+        let full = lanes.is_some_and(|of| of.lanes >= limits::LANES_PER_FUNCTION_MAX);
+        if full && !values.is_empty() {
+            let values: Arc<[KeyValue]> = values.into();
+            return match self.lanes.find(function, &values) {
+                Some(lane) => lane,
+                None => self.own_lane(function, vec![shared(&values)]),
+            };
+        }
+        self.own_lane(function, values)
+    }
+
+    /// The lane of exactly those values.
+    pub(crate) fn own_lane(&mut self, function: u32, values: Vec<KeyValue>) -> u32 {
         let plain = values.is_empty();
         if let Some(governed) = self.functions.get(function as usize)
             && let Some(lane) = governed.plain.filter(|_| plain)
@@ -114,15 +130,29 @@ impl Schedule {
             return lane;
         }
         let values: Arc<[KeyValue]> = values.into();
-        let lane = self.lanes.find(function, &values).unwrap_or_else(|| {
-            let lane = self.lanes.add(function, values);
-            self.enter_gates(lane);
-            lane
-        });
-        if let Some(governed) = self.functions.get_mut(function as usize).filter(|_| plain) {
-            governed.plain = Some(lane);
+        if let Some(lane) = self.lanes.find(function, &values) {
+            return lane;
+        }
+        let lane = self.lanes.add(function, values);
+        self.enter_gates(lane);
+        if let Some(governed) = self.functions.get_mut(function as usize) {
+            governed.lanes += 1;
+            governed.plain = governed.plain.or_else(|| plain.then_some(lane));
         }
         lane
+    }
+
+    /// The shared lane for the one run of a lane that nothing waits in, where there are too many
+    /// lanes. A run that holds a place among those that have begun stays where it is.
+    pub(crate) fn share_with(&mut self, number: u32) -> Option<u32> {
+        let lane = self.lanes.get(number)?;
+        let many =
+            self.functions.get(lane.function as usize)?.lanes > limits::LANES_PER_FUNCTION_MAX;
+        let idle = lane.queued == [0, 0] && lane.in_flight == 0 && lane.runs == 1;
+        let own = !lane.values.is_empty() && !lane.stale && lane.starts.is_empty();
+        let function = lane.function;
+        let value = (many && idle && own).then(|| shared(&lane.values))?;
+        Some(self.own_lane(function, vec![value]))
     }
 
     /// What the runs of a lane count under.
@@ -270,9 +300,7 @@ impl Schedule {
         let Some(start) = start.filter(start_first) else {
             return under_way;
         };
-        // What a rule wants that the values say nothing of is seen when the run is at hand.
-        let shut = (!lane.stale).then(|| self.shut(&lane.starts)).flatten();
-        match shut {
+        match self.shut(&lane.starts) {
             None => Some(start),
             Some((pass, room)) => {
                 self.park(number, pass, room, true);
@@ -397,7 +425,11 @@ impl Schedule {
         };
         if self.lanes.get(number).is_some_and(unused) {
             self.leave_gates(number);
-            self.lanes.remove(number);
+            let lane = self.lanes.remove(number);
+            let function = lane.map_or(0, |lane| lane.function);
+            if let Some(governed) = self.functions.get_mut(function as usize) {
+                governed.lanes = governed.lanes.saturating_sub(1);
+            }
         }
     }
 }
@@ -408,5 +440,21 @@ fn place(lane: u32, starts: bool, score: i64, item: Seq) -> Place {
         phase: if starts { START } else { UNDER_WAY },
         score,
         item,
+    }
+}
+
+/// The value of a lane that several sets of values share.
+fn shared(values: &[KeyValue]) -> KeyValue {
+    let mut text = Vec::new();
+    for value in values {
+        text.extend_from_slice(&value.rule.to_be_bytes());
+        text.extend_from_slice(value.text.as_bytes());
+        text.push(0);
+    }
+    let DedupeKey([high, low, ..]) = DedupeKey::new(b"lane", &text);
+    let number = u16::from_be_bytes([high, low]) % limits::LANES_SHARED_PER_FUNCTION;
+    KeyValue {
+        rule: 0,
+        text: number.to_string().into(),
     }
 }

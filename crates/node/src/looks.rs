@@ -58,7 +58,9 @@ impl Node {
         match self.look(Look::Begun(runs.clone())).await? {
             Looked::Begun(seen) => {
                 let told = runs.into_iter().zip(seen);
-                Ok(told.filter_map(|(run, begun)| Some((run, begun?))).collect())
+                Ok(told
+                    .filter_map(|(run, begun)| Some((run, begun?)))
+                    .collect())
             }
             _ => Err(odd_answer()),
         }

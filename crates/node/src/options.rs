@@ -62,6 +62,8 @@ pub struct NodeOptions {
     pub calls: CallLimits,
     /// Runs that only wait for a free call up to which all new events come in.
     pub backlog_free_max: usize,
+    /// How long there may be more of these before new events are held back.
+    pub backlog_patience: Duration,
     /// Live runs from which on no new events come in.
     pub live_runs_max: usize,
     /// Memory of the process from which on no new events come in; none without a cap.
@@ -90,6 +92,7 @@ impl NodeOptions {
             missed_ticks: Missed::Once,
             calls: CallLimits::default(),
             backlog_free_max: limits::BACKLOG_FREE_RUNS_MAX,
+            backlog_patience: Duration::from_millis(limits::BACKLOG_PATIENCE_MS),
             live_runs_max: limits::LIVE_RUNS_MAX_DEFAULT,
             memory_bytes_max: None,
         }
@@ -99,6 +102,7 @@ impl NodeOptions {
     pub(crate) fn pace(&self) -> PaceLimits {
         PaceLimits {
             backlog_free_max: self.backlog_free_max as u64,
+            backlog_patience: self.backlog_patience,
             live_runs_max: self.live_runs_max as u64,
             memory_bytes_max: self.memory_bytes_max,
         }

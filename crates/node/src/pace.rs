@@ -1,9 +1,9 @@
 //! How fast new events may come in when the node has more to do than it gets done: overload is
 //! answered by refusals, so that it never becomes memory.
 //!
-//! While the backlog is small everything comes in. Beyond that, events come in a little more
-//! slowly than runs end, so that the backlog shrinks; the rest is refused before anything of it is
-//! read. What brings runs that exist already to their end never passes here.
+//! While the backlog is small, or has not been large for long, everything comes in. Beyond that,
+//! events come in more slowly than runs end, the more slowly the larger the backlog, so that it
+//! shrinks; the rest is refused before anything of it is read. What brings runs that exist already to their end never passes here.
 
 mod meter;
 
@@ -16,8 +16,10 @@ use tracing::{info, warn};
 
 pub(crate) use meter::Meter;
 
-/// Part of the ends that new events may take up while the backlog is too large.
+/// Part of the ends that new events may take up while the backlog is a little too large.
 const SHARE_OF_ENDS: f64 = 0.9;
+/// Backlogs beyond the one that is free at which next to nothing comes in.
+const EXCESS_MAX: f64 = 2.0;
 /// Seconds until events are tried again that too much memory kept out: nobody can tell.
 const MEMORY_RETRY_SECS: f64 = 5.0;
 /// A state is over once its figure is this far below its limit, in percent; else the log would
@@ -95,6 +97,7 @@ pub struct Pressure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PaceLimits {
     pub(crate) backlog_free_max: u64,
+    pub(crate) backlog_patience: Duration,
     pub(crate) live_runs_max: u64,
     pub(crate) memory_bytes_max: Option<u64>,
 }
@@ -143,9 +146,10 @@ fn burst(per_second: f64) -> f64 {
 }
 
 /// Events a second that may come in beside a backlog: fewer than runs end, going by how many runs
-/// an event makes of late.
-pub(crate) fn busy_rate(ended_per_second: f64, runs_per_event: f64) -> f64 {
-    let share = SHARE_OF_ENDS * ended_per_second / runs_per_event.max(1.0);
+/// an event makes of late. `excess` is how much the backlog is too large, in backlogs that are free.
+pub(crate) fn busy_rate(ended_per_second: f64, runs_per_event: f64, excess: f64) -> f64 {
+    let share = SHARE_OF_ENDS * (1.0 - excess / EXCESS_MAX).max(0.0);
+    let share = share * ended_per_second / runs_per_event.max(1.0);
     share.max(limits::INTAKE_BUSY_PER_SECOND_MIN as f64)
 }
 
@@ -155,6 +159,8 @@ pub(crate) struct Pace {
     limits: PaceLimits,
     began: Instant,
     backlog: AtomicU64,
+    /// Milliseconds from `began` since which the backlog is too large; [`NEVER`] if it is not.
+    large_since: AtomicU64,
     live: AtomicU64,
     memory: AtomicU64,
     ended_per_second: AtomicU64,
@@ -169,6 +175,8 @@ pub(crate) struct Pace {
     told: AtomicU8,
 }
 
+/// That the backlog is not too large.
+const NEVER: u64 = u64::MAX;
 /// That nothing is wrong, among the numbers of [`Overload`].
 const CALM: u8 = u8::MAX;
 
@@ -187,11 +195,12 @@ impl Drop for Admitted {
 
 impl Pace {
     pub(crate) fn new(limits: PaceLimits) -> Self {
-        let busy = busy_rate(0.0, 1.0);
+        let busy = busy_rate(0.0, 1.0, 0.0);
         Self {
             limits,
             began: Instant::now(),
             backlog: AtomicU64::new(0),
+            large_since: AtomicU64::new(NEVER),
             live: AtomicU64::new(0),
             memory: AtomicU64::new(0),
             ended_per_second: AtomicU64::new(0),
@@ -253,7 +262,7 @@ impl Pace {
             return Some(Overload::LiveRuns);
         }
         let backlog = self.backlog.load(Ordering::Relaxed) + waiting;
-        if backlog <= self.limits.backlog_free_max {
+        if backlog <= self.limits.backlog_free_max || !self.is_out_of_patience() {
             return None;
         }
         let per_second = self.busy_per_second.load(Ordering::Relaxed) as f64;
@@ -262,13 +271,39 @@ impl Pace {
         (!room(&mut bucket)).then_some(Overload::Backlog)
     }
 
+    /// Whether the backlog has been too large for longer than a burst may take.
+    fn is_out_of_patience(&self) -> bool {
+        if self.limits.backlog_patience.is_zero() {
+            return true;
+        }
+        let since = self.large_since.load(Ordering::Relaxed);
+        let passed = self.began.elapsed().as_millis() as u64;
+        let patience = self.limits.backlog_patience.as_millis() as u64;
+        since != NEVER && passed.saturating_sub(since) >= patience
+    }
+
+    /// Notes since when the backlog is too large. It is no longer when half of what is free is left.
+    fn note_backlog(&self, backlog: u64) {
+        let free = self.limits.backlog_free_max;
+        let large = self.large_since.load(Ordering::Relaxed) != NEVER;
+        if !large && backlog > free {
+            let now = self.began.elapsed().as_millis() as u64;
+            self.large_since.store(now, Ordering::Relaxed);
+        } else if large && backlog <= free * BACKLOG_OVER_PERCENT / 100 {
+            self.large_since.store(NEVER, Ordering::Relaxed);
+        }
+    }
+
     /// Notes what there is after a turn of the deciding thread.
     pub(crate) fn publish(&self, backlog: usize, live: usize, meter: &mut Meter) {
         self.backlog.store(backlog as u64, Ordering::Relaxed);
+        self.note_backlog(backlog as u64);
         self.live.store(live as u64, Ordering::Relaxed);
         let taken = self.taken.load(Ordering::Relaxed);
         if let Some(rates) = meter.turn(self.began.elapsed(), taken) {
-            let busy = busy_rate(rates.ended, rates.runs_per_event);
+            let free = self.limits.backlog_free_max.max(1) as f64;
+            let excess = (backlog as f64 / free - 1.0).max(0.0);
+            let busy = busy_rate(rates.ended, rates.runs_per_event, excess);
             self.ended_per_second
                 .store(rates.ended as u64, Ordering::Relaxed);
             self.busy_per_second.store(busy as u64, Ordering::Relaxed);
@@ -328,6 +363,7 @@ impl Pace {
         memory
             .or_else(|| exceeds(Overload::LiveRuns, live, live_max, OTHERS_OVER_PERCENT))
             .or_else(|| exceeds(Overload::Backlog, backlog, free, BACKLOG_OVER_PERCENT))
+            .filter(|why| *why != Overload::Backlog || self.is_out_of_patience())
     }
 
     /// How things stand.

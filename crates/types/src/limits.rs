@@ -414,6 +414,9 @@ pub const OPERATOR_LIMIT_COUNT_MAX: u32 = 1_000_000;
 /// Runs that only wait for a free call up to which all new events are taken: a second or a few of
 /// work, so that whoever comes next does not wait long.
 pub const BACKLOG_FREE_RUNS_MAX: usize = 10_000;
+/// How long the backlog may be larger than that before new events are held back: a burst is what
+/// queues are for, and only what goes on is overload.
+pub const BACKLOG_PATIENCE_MS: u64 = 10_000;
 /// Events taken each second however large the backlog is, so that a server whose runs seldom end
 /// does not refuse everything.
 pub const INTAKE_BUSY_PER_SECOND_MIN: u64 = 100;

@@ -1,5 +1,7 @@
 //! A server that has more to do than it gets done refuses new events, and nothing else.
 
+use std::time::Duration;
+
 use dunlin_node::{NodeOptions, Overload};
 use serde_json::{Value, json};
 
@@ -36,6 +38,7 @@ fn assert_refused(reply: &Reply) {
 async fn beyond_the_backlog_new_events_are_refused_until_it_has_drained() {
     let small = |node: &mut NodeOptions| {
         node.backlog_free_max = 2;
+        node.backlog_patience = Duration::ZERO;
         node.calls.calls_per_app_max = 1;
     };
     let server = server_over(small, |_| ()).await;
@@ -72,7 +75,15 @@ async fn beyond_the_backlog_new_events_are_refused_until_it_has_drained() {
 
 #[tokio::test]
 async fn runs_that_a_rule_holds_back_refuse_nothing() {
-    let server = server_over(|node| node.backlog_free_max = 2, |_| ()).await;
+    let server = server_over(
+        |node| {
+            node.backlog_free_max = 2;
+            node.backlog_patience = Duration::ZERO;
+            node.backlog_patience = Duration::ZERO;
+        },
+        |_| (),
+    )
+    .await;
     let mut app = app(&server).await;
     let mut registration = registration(&app.url);
     for function in registration["functions"].as_array_mut().unwrap() {

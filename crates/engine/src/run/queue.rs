@@ -97,7 +97,7 @@ impl Engine {
         };
         let (old, function, begun) = (live.lane, live.function, live.begun);
         let items: Vec<Item> = live.items.iter().copied().collect();
-        let lane = self.schedule.lane(function, values);
+        let lane = self.schedule.own_lane(function, values);
         if lane == old {
             return false;
         }
@@ -115,6 +115,20 @@ impl Engine {
             self.enqueue(run, item.key);
         }
         true
+    }
+
+    /// A run that does nothing for long gives up the lane that it has for itself, where there are
+    /// more than there should be.
+    pub(crate) fn share_lane(&mut self, run: Seq) {
+        let Some(live) = self.live.get_mut(&run) else {
+            return;
+        };
+        if let Some(lane) = self.schedule.share_with(live.lane) {
+            let (old, begun) = (live.lane, live.begun);
+            live.lane = lane;
+            self.schedule.joins(lane, run, begun);
+            self.schedule.leaves(old, run, begun);
+        }
     }
 
     /// What a function's rules make of an event for a run that somebody asks for: where it queues.

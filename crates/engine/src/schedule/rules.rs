@@ -18,6 +18,8 @@ pub(crate) struct Governed {
     pub(crate) rules: Arc<FlowRules>,
     /// The lane of runs without keys, where it is known.
     pub(crate) plain: Option<u32>,
+    /// How many lanes it has.
+    pub(crate) lanes: usize,
     /// Items that wait.
     pub(crate) queued: u64,
     /// Of these, those of runs that have not begun.

@@ -13,6 +13,7 @@ fn pace(limits: PaceLimits) -> Pace {
 fn limits() -> PaceLimits {
     PaceLimits {
         backlog_free_max: 1_000,
+        backlog_patience: Duration::ZERO,
         live_runs_max: 1_000_000,
         memory_bytes_max: None,
     }
@@ -64,8 +65,8 @@ proptest! {
     }
 
     #[test]
-    fn fewer_come_in_than_end_but_never_none(ended in 0.0..1e6_f64, per_event in 0.0..100.0_f64) {
-        let rate = busy_rate(ended, per_event);
+    fn fewer_come_in_than_end_but_never_none(ended in 0.0..1e6_f64, per_event in 0.0..100.0_f64, excess in 0.0..9.0_f64) {
+        let rate = busy_rate(ended, per_event, excess);
         let least = limits::INTAKE_BUSY_PER_SECOND_MIN as f64;
         prop_assert!(rate >= least);
         prop_assert!(rate <= least || rate * per_event.max(1.0) < ended);
@@ -84,6 +85,25 @@ fn all_comes_in_while_the_backlog_is_small_and_what_waits_counts_with_it() {
     drop((first, second));
     assert!(pace.check().is_ok() && pace.admit(600).is_ok());
     assert_eq!(pace.pressure().refused, [2, 0, 0, 0]);
+}
+
+#[test]
+fn a_burst_is_taken_whole_and_only_what_goes_on_is_held_back() {
+    let patient = |patience| {
+        let pace = pace(PaceLimits {
+            backlog_patience: patience,
+            ..limits()
+        });
+        pace.publish(100_000, 100_000, &mut Meter::default());
+        pace
+    };
+    let pace = patient(Duration::from_secs(3_600));
+    let _admitted = pace.admit(100_000).unwrap();
+    assert!(pace.check().is_ok() && pace.pressure().overload.is_none());
+    let pace = patient(Duration::from_nanos(1));
+    while pace.admit(50).is_ok() {}
+    pace.publish(100_000, 100_000, &mut Meter::default());
+    assert_eq!(pace.pressure().overload, Some(Overload::Backlog));
 }
 
 #[test]
