@@ -286,8 +286,12 @@ impl Pace {
     fn note_backlog(&self, backlog: u64) {
         let free = self.limits.backlog_free_max;
         let large = self.large_since.load(Ordering::Relaxed) != NEVER;
-        if !large && backlog > free {
-            let now = self.began.elapsed().as_millis() as u64;
+        let now = self.began.elapsed().as_millis() as u64;
+        if backlog > limits::BACKLOG_BURST_RUNS_MAX {
+            let patience = self.limits.backlog_patience.as_millis() as u64;
+            let since = now.saturating_sub(patience);
+            self.large_since.fetch_min(since, Ordering::Relaxed);
+        } else if !large && backlog > free {
             self.large_since.store(now, Ordering::Relaxed);
         } else if large && backlog <= free * BACKLOG_OVER_PERCENT / 100 {
             self.large_since.store(NEVER, Ordering::Relaxed);

@@ -417,6 +417,9 @@ pub const BACKLOG_FREE_RUNS_MAX: usize = 10_000;
 /// How long the backlog may be larger than that before new events are held back: a burst is what
 /// queues are for, and only what goes on is overload.
 pub const BACKLOG_PATIENCE_MS: u64 = 10_000;
+/// Backlog beyond which that patience is over at once: what is read back from disk to be run costs
+/// more than what is still in memory.
+pub const BACKLOG_BURST_RUNS_MAX: u64 = 120_000;
 /// Events taken each second however large the backlog is, so that a server whose runs seldom end
 /// does not refuse everything.
 pub const INTAKE_BUSY_PER_SECOND_MIN: u64 = 100;
