@@ -22,6 +22,11 @@ mod wiring;
 
 use std::process::ExitCode;
 
+/// Each request is some hundred short-lived allocations made by one thread and freed by another,
+/// which is what this allocator is for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The argument that makes this process a JavaScript worker; the sandbox starts it so.
 const JS_WORKER: &str = "js-worker";
 

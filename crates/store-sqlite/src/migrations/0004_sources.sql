@@ -1,0 +1,1 @@
+-- Sources: schemes of verification, and what failed it.

@@ -1,0 +1,1 @@
+-- Deliveries: what endpoints may ask for, and what lists search by.
