@@ -9,12 +9,14 @@ mod batch;
 pub mod conformance;
 mod memory;
 mod port;
+mod seal;
 mod view;
 
 pub use memory::MemoryStore;
 pub use port::{
     Batch, CommitOutcome, Known, Reader, Restored, Start, Store, StoreError, StoreResult, Writer,
 };
+pub use seal::{KeyId, Keyring, Place, SealError, SealKey, key_of};
 pub use view::{
     AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, event_in_full,
     seeded_key, started_by,

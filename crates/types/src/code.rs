@@ -146,6 +146,8 @@ codes! {
     StoreCorrupt = 703, "the store cannot be read";
     StoreDead = 704, "the store failed";
     StoreLocked = 705, "another process has the store open";
+    SealKeyMissing = 706, "values are sealed with a key that is not given";
+    SealBroken = 707, "a sealed value cannot be opened";
 
     // 08xx: start-up and command line.
     ConfigMissing = 800, "a required setting is missing";

@@ -355,6 +355,13 @@ pub const STORE_WRITER_CACHE_KIB: usize = 16 * 1024;
 pub const STORE_READER_CACHE_KIB: usize = 8 * 1024;
 /// Names of events and event types that the store's writer remembers the numbers of.
 pub const STORE_NAMES_CACHED_MAX: usize = 100_000;
+/// Keys that values at rest may be sealed with: one, and those of rotations that are not done.
+pub const SEAL_KEYS_MAX: usize = 16;
+/// Rows that are sealed anew in one transaction: a crash repeats no more than that.
+pub const SEAL_ROWS_PER_COMMIT: usize = 500;
+/// Size up to which the whole file is written anew after that, so that what deleted rows leave
+/// behind is gone, too. It is done in memory, and takes some seconds.
+pub const SEAL_VACUUM_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How long calls in flight may go on when the server is told to stop.
 pub const SHUTDOWN_GRACE_MS: u64 = 10_000;
