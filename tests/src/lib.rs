@@ -6,26 +6,36 @@
 
 mod app;
 mod client;
+mod figures;
 mod files;
+mod floor;
 mod light;
 mod measured;
 mod port;
 mod process;
+mod program;
+mod receiver;
 mod sdk_app;
 mod server;
 mod stand_in;
 mod stub;
 mod wait;
+mod webhook;
 
 pub use app::{
     Book, CountingApp, Function, StepOf, listen, registration, sdk_response, step_id, step_name,
 };
 pub use client::{Client, Reply, text};
-pub use light::{LightCall, LightSender, light_app, light_request, light_response};
-pub use measured::{Measured, Memory, Told, function_of, quantile, reach};
+pub use figures::{Aim, Figures};
+pub use floor::Floor;
+pub use light::{LightCall, LightSender, light_app, light_listen, light_request, light_response};
+pub use measured::{Measured, Memory, function_of, quantile, reach};
 pub use port::free_port;
+pub use program::{Told, program, say, verdict};
+pub use receiver::{NUMBERED, Receiver};
 pub use sdk_app::{Counts, Sdk, SdkApp};
 pub use server::{Flags, Server};
 pub use stand_in::{Answer, Call, StandIn};
 pub use stub::{Heard, Stub, StubAnswer};
 pub use wait::until;
+pub use webhook::{Payment, WebhookSigner};

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ const BUFFER_BYTES: usize = 8 * 1024;
 pub struct LightCall<'a> {
     /// Method, path and query.
     pub line: &'a str,
+    /// All of the head, as it came.
+    pub head: &'a str,
     /// The body.
     pub body: &'a str,
 }
@@ -28,6 +30,14 @@ impl<'a> LightCall<'a> {
     pub fn is_for(&self, function: &str) -> bool {
         let query = self.line.split_once("fnId=");
         query.is_some_and(|(_, rest)| rest.split(['&', ' ']).next() == Some(function))
+    }
+
+    /// The value of a header, whose name is in small letters, as servers send it.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let lines = self.head.split("\r\n");
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        values.next()
     }
 
     /// The number of that name in the event's data.
@@ -78,9 +88,24 @@ pub async fn light_app<F>(respond: impl Fn(LightCall<'_>) -> F + Send + Sync + '
 where
     F: Future<Output = Bytes> + Send + 'static,
 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let address = light_listen(Ipv4Addr::LOCALHOST, respond).await;
+    format!("http://{address}/api/inngest")
+}
+
+/// Listens at that address of this machine and answers so; tells where.
+///
+/// # Panics
+/// When no port is free.
+pub async fn light_listen<F>(
+    address: Ipv4Addr,
+    respond: impl Fn(LightCall<'_>) -> F + Send + Sync + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = Bytes> + Send + 'static,
+{
+    let listener = TcpListener::bind((address, 0)).await;
     let listener = listener.expect("a port is free");
-    let port = listener.local_addr().expect("it listens").port();
+    let address = listener.local_addr().expect("it listens");
     let respond = Arc::new(respond);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -89,7 +114,7 @@ where
             tokio::spawn(async move { serve(stream, &*respond).await });
         }
     });
-    format!("http://127.0.0.1:{port}/api/inngest")
+    address
 }
 
 async fn serve<F>(mut stream: TcpStream, respond: &(impl Fn(LightCall<'_>) -> F + Sync))
@@ -102,6 +127,7 @@ where
         let line = buffer.split(|byte| *byte == b'\r').next();
         let answer = respond(LightCall {
             line: text(line.unwrap_or_default()),
+            head: text(&buffer[..head]),
             body: text(&buffer[head..end]),
         });
         buffer.drain(..end);

@@ -1,7 +1,6 @@
 //! A server that is measured: started with flags, killed, started again over the same data, and
 //! looked at from outside.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,58 +15,8 @@ use crate::port::free_port;
 
 /// Nothing may stand still longer than this.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// What a program was told: the binary, and numbers by name.
-#[derive(Debug)]
-pub struct Told {
-    /// The server's binary.
-    pub binary: PathBuf,
-    numbers: BTreeMap<&'static str, usize>,
-}
-
-impl Told {
-    /// Reads the command line: `--binary PATH`, and numbers that have defaults.
-    ///
-    /// # Errors
-    /// With the usage, when there is something else.
-    pub fn read(program: &str, numbers: &[(&'static str, usize)]) -> Result<Self, String> {
-        let usage = numbers.iter().fold(
-            format!("{program} --binary PATH"),
-            |usage, (name, default)| format!("{usage} [--{name} {default}]"),
-        );
-        let mut told = Self {
-            binary: PathBuf::from("target/release/dunlin"),
-            numbers: numbers.iter().copied().collect(),
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let value = arguments.next();
-            let value = value.ok_or_else(|| format!("{name} needs a value\n{usage}"))?;
-            let known = numbers.iter().find(|(one, _)| name == format!("--{one}"));
-            match known {
-                None if name == "--binary" => told.binary = PathBuf::from(&value),
-                None => return Err(format!("{name} is unknown\n{usage}")),
-                Some((name, _)) => {
-                    let number = value.replace('_', "").parse();
-                    let number = number.map_err(|_| format!("{value}: no number\n{usage}"))?;
-                    told.numbers.insert(name, number);
-                }
-            }
-        }
-        let path = told.binary.canonicalize();
-        told.binary = path.map_err(|e| format!("{}: {e}\n{usage}", told.binary.display()))?;
-        Ok(told)
-    }
-
-    /// The number of that name.
-    ///
-    /// # Panics
-    /// When there is none of that name.
-    #[must_use]
-    pub fn number(&self, name: &str) -> usize {
-        self.numbers[name]
-    }
-}
+/// The kernel's unit of processor's time, as it shows it to everybody.
+const MS_PER_TICK: u64 = 10;
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,7 +34,9 @@ pub struct Memory {
 pub struct Measured {
     binary: PathBuf,
     flags: Vec<String>,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder in the end, if it is the server's own.
+    _own: Option<TempDir>,
     child: Child,
     /// Where it listens.
     pub port: u16,
@@ -99,13 +50,32 @@ impl Measured {
     /// # Panics
     /// When it does not start.
     pub async fn start(binary: &Path, flags: &[String]) -> Self {
-        let folder = tempfile::tempdir().expect("there is room");
+        let own = tempfile::tempdir().expect("there is room");
+        let folder = own.path().to_owned();
+        Self::start_in(binary, flags, folder, Some(own)).await
+    }
+
+    /// Starts one over what is there: its data is the folder's `data`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_over(binary: &Path, flags: &[String], folder: &Path) -> Self {
+        Self::start_in(binary, flags, folder.to_owned(), None).await
+    }
+
+    async fn start_in(
+        binary: &Path,
+        flags: &[String],
+        folder: PathBuf,
+        own: Option<TempDir>,
+    ) -> Self {
         let port = free_port();
         let mut started = Self {
             binary: binary.to_owned(),
             flags: flags.to_vec(),
             child: spawn(binary, flags, &folder, port),
             folder,
+            _own: own,
             port,
             client: Client::new(&format!("http://127.0.0.1:{port}")),
         };
@@ -177,6 +147,33 @@ impl Measured {
         reply
     }
 
+    /// Makes something by a post; what it is then.
+    ///
+    /// # Panics
+    /// When it is not made.
+    pub async fn make(&self, path: &str, body: &Value) -> Value {
+        let reply = self.client.post(path, body).await;
+        let made = (200..300).contains(&reply.status);
+        assert!(made, "{path}: {} {}", reply.status, reply.text());
+        reply.json()
+    }
+
+    /// The processor's time that it and its workers took so far.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let pid = self.child.id().expect("the server is alive");
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let ticks = numbers.filter_map(|one: u32| {
+            let (parent, ticks) = parent_and_ticks(one)?;
+            (one == pid || parent == pid).then_some(ticks)
+        });
+        Duration::from_millis(ticks.sum::<u64>() * MS_PER_TICK)
+    }
+
     /// Waits until what was sent is committed and copied into the file: until the store has not
     /// changed for a while.
     pub async fn settle(&self) {
@@ -193,17 +190,27 @@ impl Measured {
     /// What its data takes on disk.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        folder_bytes(self.folder.path())
+        folder_bytes(&self.folder)
     }
 }
 
-fn spawn(binary: &Path, flags: &[String], folder: &TempDir, port: u16) -> Child {
+/// The parent of a process, and the ticks of processor's time that it took.
+fn parent_and_ticks(pid: u32) -> Option<(u32, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may hold anything, even spaces and brackets.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let parent = u32::try_from(number(1)?).ok()?;
+    Some((parent, number(11)? + number(12)?))
+}
+
+fn spawn(binary: &Path, flags: &[String], folder: &Path, port: u16) -> Child {
     let port = port.to_string();
     let mut command = Command::new(binary);
     command.args(["dev", "--no-discovery", "--port", &port, "--data-dir"]);
-    command.arg(folder.path().join("data")).args(flags);
+    command.arg(folder.join("data")).args(flags);
     command
-        .current_dir(folder.path())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dunlin_tests::{
     LightCall, LightSender, Measured, Told, function_of, light_app, light_request, light_response,
-    quantile, reach, registration,
+    program, quantile, reach, registration, say, verdict,
 };
 use serde_json::{Value, json};
 
@@ -82,33 +82,7 @@ fn main() -> ExitCode {
         ("full-ms", 1_000),
         ("shared-ms", 5),
     ];
-    let told = match Told::read("fair", &numbers) {
-        Ok(told) => told,
-        Err(why) => {
-            say(&why);
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    match runtime.block_on(measure(&told)) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-fn verdict(what: &str, met: bool) -> bool {
-    let words = if met {
-        "within its target"
-    } else {
-        "OVER ITS TARGET"
-    };
-    say(&format!("{what}: {words}"));
-    met
+    program("fair", &numbers, &[], measure)
 }
 
 struct World {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dunlin_tests::{
     LightCall, LightSender, Measured, Told, function_of, light_app, light_request, light_response,
-    quantile, registration, step_id,
+    program, quantile, registration, say, step_id, verdict,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -24,8 +24,6 @@ const GOODPUT_MIN: f64 = 0.9;
 const REFUSED_MAX: Duration = Duration::from_millis(100);
 /// Until latency is normal again.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
-/// Runs under way while the peak is measured: enough to be busy, too few to be refused.
-const UNDER_WAY: usize = 2_000;
 /// Between two probes.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 /// Probes of the quiet server.
@@ -102,37 +100,13 @@ fn main() -> ExitCode {
         ("peak-seconds", 15),
         ("after-seconds", 30),
         ("times", 10),
+        // Runs under way while the peak is measured: enough to be busy, too few to be refused.
+        ("under-way", 2_000),
         ("batch", 50),
         ("connections", 32),
         ("memory-max", 512),
     ];
-    let told = match Told::read("overload", &numbers) {
-        Ok(told) => told,
-        Err(why) => {
-            say(&why);
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    match runtime.block_on(measure(&told)) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-fn verdict(what: &str, met: bool) -> bool {
-    let words = if met {
-        "within its target"
-    } else {
-        "OVER ITS TARGET"
-    };
-    say(&format!("{what}: {words}"));
-    met
+    program("overload", &numbers, &[], measure)
 }
 
 async fn measure(told: &Told) -> bool {
@@ -186,14 +160,14 @@ fn events(count: usize) -> Bytes {
 async fn peak(told: &Told, server: &Measured, seen: &Arc<Seen>) -> f64 {
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicUsize::new(seen.done()));
-    let batch = told.number("batch");
+    let (batch, under_way) = (told.number("batch"), told.number("under-way"));
     let mut senders = JoinSet::new();
     for _ in 0..4 {
         let (stop, sent, seen) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(seen));
         let (mut sender, request) = (LightSender::new(server.port), events(batch));
         senders.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                if sent.load(Ordering::Relaxed) >= seen.done() + UNDER_WAY {
+                if sent.load(Ordering::Relaxed) >= seen.done() + under_way {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                     continue;
                 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dunlin_tests::{
     LightCall, LightSender, Measured, Memory, Told, function_of, light_app, light_request,
-    light_response, reach, registration,
+    light_response, program, reach, registration, say, verdict,
 };
 use serde_json::json;
 
@@ -37,33 +37,7 @@ struct Counts {
 
 fn main() -> ExitCode {
     let numbers = [("runs", 1_000_000), ("keys", 1_000)];
-    let told = match Told::read("queued", &numbers) {
-        Ok(told) => told,
-        Err(why) => {
-            say(&why);
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    match runtime.block_on(measure(&told)) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-fn verdict(what: &str, met: bool) -> bool {
-    let words = if met {
-        "within its target"
-    } else {
-        "OVER ITS TARGET"
-    };
-    say(&format!("{what}: {words}"));
-    met
+    program("queued", &numbers, &[], measure)
 }
 
 async fn serve_app(counts: &Arc<Counts>) -> String {
