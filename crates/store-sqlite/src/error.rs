@@ -1,6 +1,6 @@
 //! What SQLite's errors mean for the store's callers.
 
-use dunlin_store::{CommitOutcome, StoreError};
+use dunlin_store::{CommitOutcome, SealError, StoreError};
 use dunlin_types::Code;
 use rusqlite::{Error, ErrorCode};
 
@@ -13,6 +13,11 @@ pub(crate) fn coded(error: Error) -> StoreError {
 }
 
 fn code_of(error: &Error) -> Code {
+    if let Error::ToSqlConversionFailure(inner) = error
+        && let Some(error) = inner.downcast_ref::<SealError>()
+    {
+        return error.code();
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Code::StoreCorrupt,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {

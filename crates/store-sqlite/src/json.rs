@@ -14,6 +14,7 @@ use rusqlite::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::seal::{Secrets, Visit};
 use flow::FlowJson;
 
 /// Writes a value out.
@@ -362,5 +363,24 @@ impl From<EndpointJson> for EndpointConfig {
                 updated: Timestamp::from_ms(one.updated),
             }),
         }
+    }
+}
+
+impl Secrets for SourceJson {
+    fn each_secret(&mut self, _: &mut Visit<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Secrets for EndpointJson {
+    fn each_secret(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        for (name, value) in &mut self.headers {
+            visit("header", name, value)?;
+        }
+        let variables = self.transformation.iter_mut().map(|one| &mut one.variables);
+        for (name, value) in variables.flatten() {
+            visit("variable", name, value)?;
+        }
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use dunlin_engine::step::StepRow;
 use dunlin_engine::{DroppedRow, LedgerRows};
 use dunlin_store::{
     AttemptFilter, EventFilter, Known, LoggedEvent, MessageFilter, Page, Reader, Restored, RunView,
-    StoreResult,
+    SealKey, StoreResult,
 };
 use dunlin_types::{DedupeKey, Event, Seq, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
@@ -26,16 +26,19 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use crate::error::coded;
 use crate::open;
 use crate::pack::{blob, seq};
+use crate::seal::Seal;
 
 /// Reads committed rows.
 pub(crate) struct SqliteReader {
     db: Connection,
+    seal: Seal,
 }
 
 impl SqliteReader {
-    pub(crate) fn open(dir: &Path) -> StoreResult<Self> {
+    pub(crate) fn open(dir: &Path, keys: Option<&[SealKey]>) -> StoreResult<Self> {
         Ok(Self {
             db: open::reader(dir)?,
+            seal: Seal::for_reading(dir, keys)?,
         })
     }
 
@@ -98,7 +101,8 @@ fn known(db: &Connection, keys: &[DedupeKey]) -> Result<BTreeMap<DedupeKey, Know
 
 impl Reader for SqliteReader {
     fn restore(&mut self, take: &mut dyn FnMut(Restored)) -> StoreResult<()> {
-        self.together(|db| restore::restore(db, take))
+        let seal = self.seal.clone();
+        self.together(|db| restore::restore(db, &seal, take))
     }
 
     fn step_rows(&mut self, seqs: &[Seq]) -> StoreResult<Vec<StepRow>> {
@@ -207,6 +211,7 @@ impl Reader for SqliteReader {
     }
 
     fn endpoints_at(&mut self, seq: Seq) -> StoreResult<Vec<EndpointVersionRow>> {
-        self.together(|db| config::endpoints_at(db, seq))
+        let seal = self.seal.clone();
+        self.together(|db| config::endpoints_at(db, &seal, seq))
     }
 }

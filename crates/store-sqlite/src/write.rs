@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection, Result, params};
 
 use crate::names::Names;
 use crate::pack::{Part, apart_id};
+use crate::seal::Seal;
 
 /// A statement that many rows of a commit use: prepared once, held for the whole commit.
 #[derive(Clone, Copy)]
@@ -52,12 +53,18 @@ const HOT: [&str; 9] = [
 struct Rows<'c> {
     db: &'c Connection,
     names: &'c mut Names,
+    seal: &'c Seal,
     hot: [Option<CachedStatement<'c>>; HOT.len()],
 }
 
 /// Writes the batch and the commit's number within an open transaction. `false`: the right to
 /// write has gone to another.
-pub(crate) fn batch(db: &Connection, names: &mut Names, batch: &Batch) -> Result<bool> {
+pub(crate) fn batch(
+    db: &Connection,
+    names: &mut Names,
+    seal: &Seal,
+    batch: &Batch,
+) -> Result<bool> {
     let next = batch
         .last_seq()
         .map_or(0, |last| last.0.saturating_add(1))
@@ -75,6 +82,7 @@ pub(crate) fn batch(db: &Connection, names: &mut Names, batch: &Batch) -> Result
     let mut rows = Rows {
         db,
         names,
+        seal,
         hot: [const { None }; HOT.len()],
     };
     for row in &batch.engine {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dunlin_store::{Batch, CommitOutcome, Start, StoreResult, Writer};
+use dunlin_store::{Batch, CommitOutcome, SealKey, Start, StoreResult, Writer};
 use dunlin_types::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -13,12 +13,14 @@ use crate::error::{coded, outcome};
 use crate::lock::Lock;
 use crate::names::Names;
 use crate::pack::seq;
+use crate::seal::Seal;
 use crate::{migrate, open, write};
 
 /// Writes, and holds the lock that says that nobody else does.
 pub(crate) struct SqliteWriter {
     db: Connection,
     names: Names,
+    seal: Seal,
     /// The length of the log after the last commit, in pages.
     logged: Arc<AtomicUsize>,
     checkpointer: Checkpointer,
@@ -26,10 +28,15 @@ pub(crate) struct SqliteWriter {
 }
 
 impl SqliteWriter {
-    pub(crate) fn open(dir: &Path, now: Timestamp) -> StoreResult<(Self, Start)> {
+    pub(crate) fn open(
+        dir: &Path,
+        keys: Option<&[SealKey]>,
+        now: Timestamp,
+    ) -> StoreResult<(Self, Start)> {
         let lock = Lock::take(dir)?;
         let mut db = open::writer(dir)?;
         migrate::migrate(&db)?;
+        let seal = Seal::for_writing(&db, dir, keys)?;
         let start = claim(&db, now)?;
         let logged = Arc::new(AtomicUsize::new(0));
         let pages = Arc::clone(&logged);
@@ -46,6 +53,7 @@ impl SqliteWriter {
             Self {
                 db,
                 names,
+                seal,
                 logged,
                 checkpointer,
                 _lock: lock,
@@ -56,7 +64,7 @@ impl SqliteWriter {
 
     fn write(&mut self, batch: &Batch) -> rusqlite::Result<bool> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let written = write::batch(&self.db, &mut self.names, batch)?;
+        let written = write::batch(&self.db, &mut self.names, &self.seal, batch)?;
         if written {
             self.db.prepare_cached("COMMIT")?.execute([])?;
         }

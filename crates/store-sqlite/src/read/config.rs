@@ -12,6 +12,7 @@ use rusqlite::{Connection, Result, Row};
 use super::list;
 use crate::json::{ApplicationJson, EndpointJson, FunctionJson, SourceJson, read};
 use crate::pack::{col_at, col_code, col_opt_at, col_seq, int};
+use crate::seal::{Seal, of_owner};
 
 pub(super) fn apps(db: &Connection) -> Result<Vec<AppRow>> {
     let sql = "SELECT number, name, url, identity_url, sdk, framework, version, checksum, created, \
@@ -63,54 +64,62 @@ pub(super) fn applications(db: &Connection) -> Result<Vec<Application>> {
     )
 }
 
-pub(super) fn sources(db: &Connection) -> Result<Vec<Source>> {
+pub(super) fn sources(db: &Connection, seal: &Seal) -> Result<Vec<Source>> {
     list(db, "SELECT spec, id FROM source ORDER BY id", [], |row| {
         let id = col_seq(row, 1)?;
-        let source = read::<SourceJson>(row.get_ref(0)?.as_str()?, 0)?.row(id);
+        let json: SourceJson = seal.read(id, row.get_ref(0)?.as_str()?, 0)?;
+        let source = json.row(id);
         Ok(Source {
-            secrets: secrets(db, id)?,
+            secrets: secrets(db, seal, id)?,
             ..source
         })
     })
 }
 
-pub(super) fn endpoints(db: &Connection) -> Result<Vec<Endpoint>> {
+pub(super) fn endpoints(db: &Connection, seal: &Seal) -> Result<Vec<Endpoint>> {
     let sql = "SELECT id, created, updated, version, from_seq, config FROM endpoint ORDER BY id";
     list(db, sql, [], |row| {
         let id = col_seq(row, 0)?;
+        let json: EndpointJson = seal.read(id, row.get_ref(5)?.as_str()?, 5)?;
         Ok(Endpoint {
             id,
             created: col_at(row, 1)?,
             updated: col_at(row, 2)?,
             version: row.get(3)?,
             from_seq: col_seq(row, 4)?,
-            config: Arc::new(read::<EndpointJson>(row.get_ref(5)?.as_str()?, 5)?.into()),
-            secrets: secrets(db, id)?,
+            config: Arc::new(json.into()),
+            secrets: secrets(db, seal, id)?,
         })
     })
 }
 
-fn secrets(db: &Connection, owner: Seq) -> Result<Vec<SecretVersion>> {
+fn secrets(db: &Connection, seal: &Seal, owner: Seq) -> Result<Vec<SecretVersion>> {
     let sql = "SELECT text, created, expires FROM secret WHERE owner = ?1 ORDER BY n";
     list(db, sql, [int(owner)], |row| {
+        let text = seal.open(of_owner(owner), row.get_ref(0)?.as_str()?)?;
         Ok(SecretVersion {
-            secret: Secret::new(row.get::<_, String>(0)?),
+            secret: Secret::new(text),
             created: col_at(row, 1)?,
             expires: col_opt_at(row, 2)?,
         })
     })
 }
 
-pub(super) fn endpoints_at(db: &Connection, seq: Seq) -> Result<Vec<EndpointVersionRow>> {
+pub(super) fn endpoints_at(
+    db: &Connection,
+    seal: &Seal,
+    seq: Seq,
+) -> Result<Vec<EndpointVersionRow>> {
     let sql = "SELECT endpoint, max(version), from_seq, at, config FROM endpoint_version \
                WHERE from_seq <= ?1 GROUP BY endpoint ORDER BY endpoint";
     list(db, sql, [int(seq)], |row| {
+        let endpoint = col_seq(row, 0)?;
         let config: Option<EndpointConfig> = match row.get_ref(4)?.as_str_or_null()? {
-            Some(text) => Some(read::<EndpointJson>(text, 4)?.into()),
+            Some(text) => Some(seal.read::<EndpointJson>(endpoint, text, 4)?.into()),
             None => None,
         };
         Ok(EndpointVersionRow {
-            endpoint: col_seq(row, 0)?,
+            endpoint,
             version: row.get(1)?,
             from_seq: col_seq(row, 2)?,
             at: col_at(row, 3)?,

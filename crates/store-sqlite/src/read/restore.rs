@@ -8,8 +8,9 @@ use rusqlite::{Connection, Result, Row};
 
 use super::{config, delivery, flow, run};
 use crate::pack::{blob, col_at, col_seq};
+use crate::seal::Seal;
 
-pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result<()> {
+pub(super) fn restore(db: &Connection, seal: &Seal, take: &mut dyn FnMut(Restored)) -> Result<()> {
     for row in config::apps(db)? {
         take(Restored::App(row));
     }
@@ -48,10 +49,10 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
     for row in config::applications(db)? {
         take(Restored::Application(Arc::new(row)));
     }
-    for row in config::sources(db)? {
+    for row in config::sources(db, seal)? {
         take(Restored::Source(Arc::new(row)));
     }
-    for row in config::endpoints(db)? {
+    for row in config::endpoints(db, seal)? {
         take(Restored::Endpoint(Arc::new(row)));
     }
     let sql = format!(

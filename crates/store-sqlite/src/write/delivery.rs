@@ -10,6 +10,7 @@ use rusqlite::{Result, params};
 use super::{Hot, Rows};
 use crate::json::{ApplicationJson, EndpointJson, SourceJson, text};
 use crate::pack::{PLAIN, Part, inline, int, ms, opt_int};
+use crate::seal::of_owner;
 
 impl Rows<'_> {
     pub(super) fn delivery(&mut self, write: &Write) -> Result<()> {
@@ -61,7 +62,7 @@ impl Rows<'_> {
                 .execute(params![
                     int(owner),
                     n,
-                    one.secret.reveal(),
+                    self.seal.seal(of_owner(owner), one.secret.reveal())?,
                     one.created.ms(),
                     ms(one.expires),
                 ])?;
@@ -72,7 +73,10 @@ impl Rows<'_> {
     fn source(&mut self, row: &Source) -> Result<()> {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO source (id, spec) VALUES (?1, ?2)")?
-            .execute(params![int(row.id), text(&SourceJson::from(row))?])?;
+            .execute(params![
+                int(row.id),
+                self.seal.text(row.id, SourceJson::from(row))?
+            ])?;
         self.secrets(row.id, &row.secrets)
     }
 
@@ -88,7 +92,7 @@ impl Rows<'_> {
                 row.updated.ms(),
                 row.version,
                 int(row.from_seq),
-                text(&EndpointJson::from(&*row.config))?,
+                self.seal.text(row.id, EndpointJson::from(&*row.config))?,
             ])?;
         self.secrets(row.id, &row.secrets)
     }
@@ -96,7 +100,10 @@ impl Rows<'_> {
     fn endpoint_version(&mut self, row: &EndpointVersionRow) -> Result<()> {
         let config = row.config.as_ref();
         let config = config
-            .map(|config| text(&EndpointJson::from(&**config)))
+            .map(|config| {
+                let json = EndpointJson::from(&**config);
+                self.seal.text(row.endpoint, json)
+            })
             .transpose()?;
         self.db
             .prepare_cached(
