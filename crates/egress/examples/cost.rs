@@ -91,6 +91,9 @@ async fn load(address: SocketAddr, posts_each: u32) -> u32 {
             deadline: Duration::from_secs(7200),
             response_bytes_max: 8 << 20,
             truncate: false,
+            tenant: 0,
+            tls: None,
+            is_idempotent: false,
         };
         let client = client.clone();
         senders.spawn(async move {

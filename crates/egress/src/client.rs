@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dunlin_types::limits::{
     IDLE_CONNECTION_MS_MAX, IDLE_CONNECTIONS_MAX, IDLE_CONNECTIONS_PER_ORIGIN_MAX,
+    RECONNECT_WITHIN_MS,
 };
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING,
 };
-use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Body as _;
 use rustls::RootCertStore;
@@ -19,12 +18,14 @@ use tokio::time::Instant;
 
 use crate::dial::{Dialer, Resolve, SystemResolver};
 use crate::gzip;
-use crate::link::{Bounds, Failure, Link, timed_out};
+use crate::link::{Bounds, Failure, Link, Read, timed_out};
 use crate::message::{Outgoing, Request, Response, SendError, SendErrorKind};
 use crate::pool::{Key, Pool};
+use crate::proxy::Proxy;
 
 /// A deadline further away than this is this far away.
 const DEADLINE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const RECONNECT_WITHIN: Duration = Duration::from_millis(RECONNECT_WITHIN_MS);
 
 /// How a [`Client`] is made.
 pub struct ClientOptions {
@@ -32,6 +33,8 @@ pub struct ClientOptions {
     pub resolver: Arc<dyn Resolve>,
     /// The certificate authorities to trust.
     pub roots: RootCertStore,
+    /// What leads to addresses that are not exempt from it.
+    pub proxy: Option<Proxy>,
     /// How long a connection is kept idle.
     pub idle_timeout: Duration,
     /// Idle connections kept to one origin.
@@ -47,6 +50,7 @@ impl Default for ClientOptions {
             roots: RootCertStore {
                 roots: webpki_roots::TLS_SERVER_ROOTS.into(),
             },
+            proxy: None,
             idle_timeout: Duration::from_millis(IDLE_CONNECTION_MS_MAX),
             idle_per_origin_max: IDLE_CONNECTIONS_PER_ORIGIN_MAX,
             idle_max: IDLE_CONNECTIONS_MAX,
@@ -76,12 +80,17 @@ impl Client {
     pub fn new(options: ClientOptions) -> Self {
         Self(Arc::new(Inner {
             pool: Arc::new(Pool::new(options.idle_per_origin_max, options.idle_max)),
-            dialer: Dialer::new(options.resolver, options.roots),
+            dialer: Dialer::new(options.resolver, options.roots, options.proxy),
             idle_timeout: options.idle_timeout,
         }))
     }
 
     /// Makes one exchange. Dropping the future closes its connection.
+    ///
+    /// A request of which nothing was written, because a kept connection had died, goes out over the
+    /// next one. A request that may have been seen is sent again only if it is idempotent, once, over
+    /// a new connection, when the first died within [`RECONNECT_WITHIN_MS`] of the call and before a
+    /// byte of an answer. All of it lies within the one deadline.
     ///
     /// # Errors
     /// When there is no complete response within the bounds. Any status is a response.
@@ -95,10 +104,12 @@ impl Client {
         let connect_until = bounds
             .until
             .min(started + request.connect_timeout.min(DEADLINE_MAX));
-        let origin = Arc::clone(request.target.origin());
+        let mut again = request.is_idempotent.then(|| Box::new(request.clone()));
         let key = Key {
+            tenant: request.tenant,
+            tls: request.tls.clone(),
             policy: Arc::clone(&request.policy),
-            origin,
+            origin: Arc::clone(request.target.origin()),
         };
         let mut message = message(request);
         let mut idle = self.0.pool.take(&key, started);
@@ -108,16 +119,27 @@ impl Client {
                 Some(link) => link,
                 None => Box::pin(self.connect(&key, connect_until, bounds.until)).await?,
             };
-            match link.exchange(message, bounds).await {
-                Ok((head, body, truncated)) => {
-                    self.keep(key, link, &head.headers, truncated);
-                    return finish(head, body, truncated, bounds, started);
+            let error = match link.exchange(message, bounds).await {
+                Ok(read) => {
+                    self.keep(key, link, &read.head.headers, read.truncated);
+                    return finish(read, bounds, started);
                 }
                 Err(Failure::Failed(error)) => return Err(error),
-                Err(Failure::Unsent(_)) if is_fresh => return Err(closed_at_once()),
-                Err(Failure::Unsent(same)) => message = *same,
+                Err(Failure::Unsent(same)) if !is_fresh => {
+                    message = *same;
+                    idle = self.0.pool.take(&key, started);
+                    continue;
+                }
+                Err(Failure::Unsent(_)) => closed_at_once(),
+                Err(Failure::Unanswered(error)) => error,
+            };
+            match again.take() {
+                Some(same) if started.elapsed() < RECONNECT_WITHIN => {
+                    message = self::message(*same);
+                    idle = None;
+                }
+                _ => return Err(error),
             }
-            idle = self.0.pool.take(&key, started);
         }
     }
 
@@ -127,11 +149,7 @@ impl Client {
         connect_until: Instant,
         until: Instant,
     ) -> Result<Box<Link>, SendError> {
-        let dialed = self
-            .0
-            .dialer
-            .dial(&key.origin, &key.policy, connect_until)
-            .await;
+        let dialed = self.0.dialer.dial(key, connect_until).await;
         match dialed {
             Ok(stream) => Link::new(stream, until).await.map_err(|_| closed_at_once()),
             Err(_) if Instant::now() >= until => Err(timed_out()),
@@ -184,24 +202,26 @@ fn message(request: Request) -> http::Request<Outgoing> {
     message
 }
 
-fn finish(
-    mut head: Parts,
-    body: Bytes,
-    truncated: bool,
-    bounds: Bounds,
-    started: Instant,
-) -> Result<Response, SendError> {
+fn finish(read: Read, bounds: Bounds, started: Instant) -> Result<Response, SendError> {
     let Bounds {
         bytes_max,
         truncate,
         ..
     } = bounds;
-    let (body, truncated) = gzip::decode(&mut head.headers, body, truncated, bytes_max, truncate)?;
+    let Read {
+        mut head,
+        body,
+        truncated,
+        bytes,
+    } = read;
+    let (body, truncated) = gzip::decode(&mut head.headers, body, truncated, bytes_max, truncate)
+        .map_err(|error| error.after_reading(bytes))?;
     Ok(Response {
         status: head.status,
         headers: head.headers,
         body,
         truncated,
+        bytes_read: bytes,
         duration: started.elapsed(),
     })
 }

@@ -100,13 +100,27 @@ impl Class {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cidr {
+pub(crate) struct Cidr {
     network: IpAddr,
     prefix: u8,
 }
 
 impl Cidr {
-    fn contains(self, ip: IpAddr) -> bool {
+    /// A network like 10.1.0.0/16, or one address.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(a, p)| (a, Some(p)));
+        let network: IpAddr = address.trim().parse().ok()?;
+        let full = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) => prefix.trim().parse().ok().filter(|p| *p <= full)?,
+            None => full,
+        };
+        Some(Self { network, prefix })
+    }
+
+    pub(crate) fn contains(self, ip: IpAddr) -> bool {
         match (self.network, ip) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => in_v4(network, self.prefix, ip),
             (IpAddr::V6(network), IpAddr::V6(ip)) => in_v6(network, self.prefix, ip),
@@ -125,6 +139,8 @@ impl Cidr {
 pub struct AddressPolicy {
     private: bool,
     loopback: bool,
+    https_only: bool,
+    insecure_tls: bool,
     cidrs: Vec<Cidr>,
     hosts: Vec<Box<str>>,
 }
@@ -136,6 +152,8 @@ impl AddressPolicy {
         Self {
             private: false,
             loopback: false,
+            https_only: false,
+            insecure_tls: false,
             cidrs: Vec::new(),
             hosts: Vec::new(),
         }
@@ -155,33 +173,31 @@ impl AddressPolicy {
         self
     }
 
+    /// Closes plain http.
+    #[must_use]
+    pub fn require_https(mut self) -> Self {
+        self.https_only = true;
+        self
+    }
+
+    /// Lets endpoints ask that their certificate is not checked.
+    #[must_use]
+    pub fn allow_insecure_tls(mut self) -> Self {
+        self.insecure_tls = true;
+        self
+    }
+
     /// Opens a network (`10.1.0.0/16`) or one address. A metadata address is opened only by naming
     /// it with its full length.
     ///
     /// # Errors
     /// [`Code::ConfigBad`] when the text is no network.
     pub fn allow_cidr(mut self, text: &str) -> Result<Self, Coded> {
-        let bad = || {
-            Coded::new(
-                Code::ConfigBad,
-                format!("`{text}` is not a network like 10.1.0.0/16"),
-            )
-        };
-        let (address, prefix) = text
-            .split_once('/')
-            .map_or((text, None), |(a, p)| (a, Some(p)));
-        let network: IpAddr = address.trim().parse().map_err(|_| bad())?;
-        let full = if network.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix
-                .trim()
-                .parse()
-                .ok()
-                .filter(|p| *p <= full)
-                .ok_or_else(bad)?,
-            None => full,
-        };
-        self.cidrs.push(Cidr { network, prefix });
+        let cidr = Cidr::parse(text).ok_or_else(|| {
+            let why = format!("`{text}` is not a network like 10.1.0.0/16");
+            Coded::new(Code::ConfigBad, why)
+        })?;
+        self.cidrs.push(cidr);
         Ok(self)
     }
 
@@ -222,6 +238,24 @@ impl AddressPolicy {
         Ok(())
     }
 
+    /// Whether requests may go unencrypted, if this one would.
+    ///
+    /// # Errors
+    /// [`Code::AddressBlocked`].
+    pub fn check_scheme(&self, is_https: bool) -> Result<(), Coded> {
+        if self.https_only && !is_https {
+            let why = "only https URLs are allowed by this server's operator";
+            return Err(Coded::new(Code::AddressBlocked, why));
+        }
+        Ok(())
+    }
+
+    /// Whether endpoints may go without a check of certificates.
+    #[must_use]
+    pub const fn allows_insecure_tls(&self) -> bool {
+        self.insecure_tls
+    }
+
     fn names_host(&self, host: &str) -> bool {
         self.hosts.iter().any(|named| **named == *host)
     }
@@ -256,7 +290,7 @@ impl AddressPolicy {
 }
 
 /// A host as [`crate::Target`] spells it: lower case, in ASCII, without a trailing dot or brackets.
-fn normal_host(host: &str) -> Box<str> {
+pub(crate) fn normal_host(host: &str) -> Box<str> {
     let host = host.trim();
     let bare = host.strip_suffix('.').unwrap_or(host);
     if let Ok(ip) = bare.trim_matches(['[', ']']).parse::<IpAddr>() {

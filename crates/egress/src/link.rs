@@ -4,6 +4,8 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::dial::Stream;
 use crate::gzip::too_large;
 use crate::message::{Outgoing, SendError, SendErrorKind};
+use crate::tls_error;
 
 /// A body up to this size is copied out of the read buffer, so that the connection can use the
 /// buffer again instead of allocating another.
@@ -32,6 +35,9 @@ pub(crate) struct Link {
     alarm: Pin<Box<Sleep>>,
     born: Instant,
     closed: bool,
+    /// Bytes read since the connection was made, and up to the exchange that goes on.
+    read: Arc<AtomicU64>,
+    read_before: u64,
 }
 
 /// What hyper makes of a request: the head of the response, or why there is none.
@@ -45,10 +51,20 @@ pub(crate) struct Bounds {
     pub(crate) truncate: bool,
 }
 
+/// A response with what it took to read it.
+pub(crate) struct Read {
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+    pub(crate) truncated: bool,
+    pub(crate) bytes: u64,
+}
+
 /// Why an exchange failed.
 pub(crate) enum Failure {
     /// Nothing of the request was written; here it is again.
     Unsent(Box<http::Request<Outgoing>>),
+    /// The connection died without a byte of an answer.
+    Unanswered(SendError),
     Failed(SendError),
 }
 
@@ -62,6 +78,7 @@ impl fmt::Debug for Link {
 
 impl Link {
     pub(crate) async fn new(stream: Stream, until: Instant) -> hyper::Result<Box<Self>> {
+        let read = Arc::clone(&stream.read);
         let mut builder = Builder::new();
         builder.max_buf_size(RESPONSE_HEAD_BYTES_MAX);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
@@ -73,6 +90,8 @@ impl Link {
             alarm,
             born,
             closed: false,
+            read,
+            read_before: 0,
         }))
     }
 
@@ -103,13 +122,19 @@ impl Link {
         &mut self,
         request: http::Request<Outgoing>,
         bounds: Bounds,
-    ) -> impl Future<Output = Result<(Parts, Bytes, bool), Failure>> + Send {
+    ) -> impl Future<Output = Result<Read, Failure>> + Send {
+        self.read_before = self.read.load(Ordering::Relaxed);
         let response = self.sender.try_send_request(request);
         async move {
             let (head, body) = self.head(response, bounds.until).await?.into_parts();
             match self.body(body, bounds).await {
-                Ok((body, truncated)) => Ok((head, body, truncated)),
-                Err(error) => Err(Failure::Failed(error.aged(self.born.elapsed()))),
+                Ok((body, truncated)) => Ok(Read {
+                    head,
+                    body,
+                    truncated,
+                    bytes: self.bytes_read(),
+                }),
+                Err(error) => Err(Failure::Failed(self.told(error))),
             }
         }
     }
@@ -140,7 +165,22 @@ impl Link {
             },
             Err(error) => error,
         };
-        Err(Failure::Failed(error.aged(self.born.elapsed())))
+        let error = self.told(error);
+        if error.kind == SendErrorKind::Aborted && error.bytes_read == 0 {
+            return Err(Failure::Unanswered(error));
+        }
+        Err(Failure::Failed(error))
+    }
+
+    /// What was read for the exchange that goes on.
+    fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed) - self.read_before
+    }
+
+    fn told(&self, error: SendError) -> SendError {
+        error
+            .aged(self.born.elapsed())
+            .after_reading(self.bytes_read())
     }
 
     async fn body(
@@ -301,7 +341,11 @@ fn failed(error: &hyper::Error) -> SendError {
         );
     }
     if let Some(cause) = std::error::Error::source(error) {
-        if cause.is::<std::io::Error>() {
+        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
+            // With TLS 1.3 a server judges the client's certificate when connecting is over here.
+            if let Some(why) = tls_error::explain(cause) {
+                return SendError::new(SendErrorKind::Tls, format!("TLS failed: {why}"));
+            }
             return SendError::new(
                 SendErrorKind::Aborted,
                 format!("the connection ended before the response did: {cause}"),

@@ -14,6 +14,7 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::guard::AddressPolicy;
 use crate::target::Target;
+use crate::tls::TlsIdentity;
 
 /// One exchange to make.
 #[derive(Clone, Debug)]
@@ -36,6 +37,13 @@ pub struct Request {
     pub response_bytes_max: usize,
     /// Whether a longer response is cut there; otherwise it is an error.
     pub truncate: bool,
+    /// On whose behalf; connections are never shared between tenants. The operator is 0.
+    pub tenant: u64,
+    /// What this request's TLS has of its own.
+    pub tls: Option<Arc<TlsIdentity>>,
+    /// Whether the receiver can tell a repetition. Such a request is sent once more, over a new
+    /// connection, when its own dies within a second and before a byte of an answer.
+    pub is_idempotent: bool,
 }
 
 /// A body in one piece or several, written without copying them together.
@@ -74,6 +82,8 @@ pub struct Response {
     pub body: Bytes,
     /// Whether the body went on.
     pub truncated: bool,
+    /// What was read from the connection for it, heads and framing included.
+    pub bytes_read: u64,
     /// From the call to the end of the body.
     pub duration: Duration,
 }
@@ -87,6 +97,8 @@ pub struct SendError {
     /// How old the connection was, when there was one. A server that closes idle connections may
     /// abort an old one though nothing is wrong with it.
     pub connection_age_ms: Option<u64>,
+    /// What was read from the connection before.
+    pub bytes_read: u64,
     /// What happened, in lower case.
     pub detail: String,
 }
@@ -117,8 +129,14 @@ impl SendError {
         Self {
             kind,
             connection_age_ms: None,
+            bytes_read: 0,
             detail: detail.to_string(),
         }
+    }
+
+    pub(crate) fn after_reading(mut self, bytes: u64) -> Self {
+        self.bytes_read = bytes;
+        self
     }
 
     pub(crate) fn aged(mut self, age: Duration) -> Self {

@@ -1,4 +1,4 @@
-//! Idle connections, by policy and origin, the latest used first. Nobody polls them: a server that
+//! Idle connections, by tenant, policy, TLS and origin, the latest used first. Nobody polls them: a server that
 //! closed one is noticed when it is taken out, or the sweep closes it when its time is over.
 
 use std::collections::HashMap;
@@ -12,17 +12,21 @@ use tokio::time::Instant;
 use crate::guard::AddressPolicy;
 use crate::link::Link;
 use crate::target::Origin;
+use crate::tls::TlsIdentity;
 
-/// Who may share a connection: only requests that were judged by the same rules.
+/// Who may share a connection: only requests of one tenant that were judged by the same rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
+    pub(crate) tenant: u64,
+    pub(crate) tls: Option<Arc<TlsIdentity>>,
     pub(crate) policy: Arc<AddressPolicy>,
     pub(crate) origin: Arc<Origin>,
 }
 
 impl Hash for Key {
-    /// Of the origin alone, which is on the path of each request; there are few policies.
+    /// Of tenant and origin alone, which are cheap; few keys differ in nothing but the rest.
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tenant.hash(state);
         self.origin.port.hash(state);
         self.origin.host.hash(state);
     }

@@ -153,6 +153,7 @@ impl fmt::Display for Origin {
 impl Origin {
     /// Judges what is known of the host: its port, and its address unless it is a name.
     pub(crate) fn check(&self, policy: &AddressPolicy) -> Result<(), Coded> {
+        policy.check_scheme(self.https)?;
         policy.check_port(&self.host, self.port)?;
         match self.address {
             Known::Literal(ip) => policy.check_host_ip(&self.host, ip),

@@ -50,6 +50,9 @@ fn post(url: &str, policy: &Arc<AddressPolicy>) -> Request {
         deadline: Duration::from_secs(10),
         response_bytes_max: CAP,
         truncate: false,
+        tenant: 0,
+        tls: None,
+        is_idempotent: false,
     }
 }
 

@@ -191,6 +191,9 @@ async fn exchange(
         deadline,
         response_bytes_max: limits::REGISTER_BODY_BYTES_MAX,
         truncate: true,
+        tenant: 0,
+        tls: None,
+        is_idempotent: false,
     };
     let sent: Result<Response, SendError> = node.client().send(request).await;
     sent.map_err(|error| match error.kind {

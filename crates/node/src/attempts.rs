@@ -215,6 +215,9 @@ fn request(
         deadline: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
         response_bytes_max: limits::DELIVERY_RESPONSE_KEPT_BYTES_MAX,
         truncate: true,
+        tenant: 0,
+        tls: None,
+        is_idempotent: true,
     })
 }
 

@@ -84,6 +84,9 @@ async fn send(shared: &Shared, call: Box<Call>, now: Timestamp) -> Result<Respon
         deadline: shared.options.call_timeout,
         response_bytes_max: limits::CALL_RESPONSE_BYTES_MAX,
         truncate: false,
+        tenant: 0,
+        tls: None,
+        is_idempotent: false,
     };
     let sending = shared.client.send(request);
     if cfg!(feature = "failpoints") {

@@ -76,6 +76,9 @@ async fn send(shared: &Shared, outbound: &OutboundRequest) -> Result<Response, C
         deadline: shared.options.call_timeout,
         response_bytes_max: limits::STEP_OUTPUT_BYTES_MAX,
         truncate: false,
+        tenant: 0,
+        tls: None,
+        is_idempotent: false,
     };
     let sent = shared.client.send(request).await;
     sent.map_err(|error| {

@@ -107,6 +107,9 @@ impl HttpClient {
             deadline: DEADLINE,
             response_bytes_max: RESPONSE_BYTES_MAX,
             truncate: true,
+            tenant: 0,
+            tls: None,
+            is_idempotent: false,
         };
         let sent = self.client.send(request).await;
         sent.map(Reply::from).map_err(|error| {

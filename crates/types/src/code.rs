@@ -54,6 +54,8 @@ codes! {
     WebhookTooDeep = 205, "the webhook body is nested too deeply";
     SecretWeak = 206, "the secret is missing or too short";
     SourceUnknown = 207, "there is no source of that id or name";
+    SenderRefused = 208, "the sender's address is not on the source's list";
+    ChallengeRefused = 209, "the challenge does not carry the source's token";
 
     // 03xx: events.
     EventBodyBad = 300, "the body holds no event";
@@ -138,6 +140,9 @@ codes! {
     CardUnknown = 615, "there is no integration card of that id";
     CardEventBad = 616, "the transformed body is no event";
     EndpointDisabled = 617, "the endpoint is disabled";
+    FilterBad = 618, "the filter is not valid";
+    OrderingKeyBad = 619, "the path of the ordering key is not valid";
+    TlsBad = 640, "the TLS settings of the endpoint are not valid";
 
     // 07xx: store.
     StoreBusy = 700, "the store is full or busy";

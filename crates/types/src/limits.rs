@@ -43,6 +43,25 @@ pub const SECRET_GRACE_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 pub const MESSAGE_DEDUPE_MS: i64 = 72 * 60 * 60 * 1000;
 /// Sources of one installation.
 pub const SOURCES_MAX: usize = 1000;
+/// Secret of a source whose scheme takes it as text; the shortest is [`WEBHOOK_KEY_BYTES_MIN`].
+pub const SOURCE_SECRET_BYTES_MAX: usize = 256;
+/// Ranges of addresses that one source lets send; each request is compared with all.
+pub const SOURCE_IP_RANGES_MAX: usize = 256;
+/// Name of a header or a path in the body that a source's configuration holds.
+pub const SOURCE_PLACE_CHARS_MAX: usize = 256;
+/// What a provider's GET has echoed; theirs have some dozens.
+pub const SOURCE_CHALLENGE_BYTES_MAX: usize = 1024;
+/// Fields of a form that comes in; each becomes a member of an object.
+pub const FORM_FIELDS_MAX: usize = 1_000;
+/// Refused webhooks that are listed for one source; the newest stay.
+pub const REFUSALS_KEPT_PER_SOURCE_MAX: u64 = 1_000;
+/// Refused webhooks of one source that are listed each second. The rest is counted: whoever sends
+/// garbage must not have the disk write.
+pub const REFUSALS_LISTED_PER_SOURCE_PER_SECOND_MAX: u32 = 10;
+/// The same for all sources together.
+pub const REFUSALS_LISTED_PER_SECOND_MAX: u32 = 100;
+/// Value of a header that is listed with a refused webhook.
+pub const REFUSAL_HEADER_CHARS_MAX: usize = 256;
 /// Endpoints of one installation; all are held in memory.
 pub const ENDPOINTS_MAX: usize = 10_000;
 /// Applications of one installation; all are held in memory.
@@ -257,6 +276,20 @@ pub const ENDPOINT_EVENT_TYPES_MAX: usize = 1024;
 pub const ENDPOINT_CHANNELS_MAX: usize = 10;
 /// Name of a channel (management API).
 pub const CHANNEL_CHARS_MAX: usize = 128;
+/// Text of one endpoint's filter; ten thousand endpoints are held in memory.
+pub const FILTER_BYTES_MAX: usize = 16 * 1024;
+/// Nesting of a filter.
+pub const FILTER_DEPTH_LEVELS_MAX: usize = 16;
+/// Terms of a filter: its names, operators and conditions.
+pub const FILTER_TERMS_MAX: usize = 256;
+/// Comparisons that one filter may take for one message: a few milliseconds of the thread that decides.
+pub const FILTER_STEPS_MAX: usize = 100_000;
+/// What an explanation shows of a value that did not fit.
+pub const FILTER_SHOWN_CHARS_MAX: usize = 100;
+/// Text of the path of an ordering key.
+pub const ORDERING_KEY_BYTES_MAX: usize = 256;
+/// Names and places of the path of an ordering key.
+pub const ORDERING_KEY_PARTS_MAX: usize = 16;
 /// Headers that a user sets for one endpoint.
 pub const ENDPOINT_HEADERS_MAX: usize = 64;
 /// Variables of one transformation, names and values together.
@@ -311,6 +344,15 @@ pub const URL_BYTES_MAX: usize = 8192;
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Value of a header that a user set for an endpoint (Svix).
 pub const ENDPOINT_HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// PEM text of one field of an endpoint's TLS settings: a bundle of authorities fits.
+pub const TLS_PEM_BYTES_MAX: usize = 64 * 1024;
+/// Certificates in one field of an endpoint's TLS settings.
+pub const TLS_CERTIFICATES_MAX: usize = 32;
+/// A connection that dies this soon, without a byte of an answer, is replaced once for a request
+/// that may be repeated (Svix).
+pub const RECONNECT_WITHIN_MS: u64 = 1_000;
+/// Head of an outgoing proxy's answer.
+pub const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Name look-ups in flight; each holds a thread of the blocking pool.
 pub const LOOKUPS_IN_FLIGHT_MAX: usize = 64;
 /// Addresses of one name that are tried before connecting has failed.
