@@ -119,6 +119,8 @@ pub enum KsuidKind {
     Source,
     /// `dlv_`: one message for one endpoint.
     Delivery,
+    /// `rfsl_`: a webhook that a source refused.
+    Refusal,
 }
 
 impl KsuidKind {
@@ -132,6 +134,7 @@ impl KsuidKind {
             Self::Attempt => "atmpt_",
             Self::Source => "src_",
             Self::Delivery => "dlv_",
+            Self::Refusal => "rfsl_",
         }
     }
 }

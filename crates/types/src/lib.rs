@@ -13,6 +13,7 @@ pub mod limits;
 mod outbound;
 mod payload;
 mod secret;
+mod source;
 mod step_id;
 mod time;
 
@@ -26,5 +27,9 @@ pub use json_depth::json_depth;
 pub use outbound::OutboundRequest;
 pub use payload::Payload;
 pub use secret::Secret;
+pub use source::{
+    Challenge, IpRange, MacAlgorithm, MacEncoding, Place, Scheme, SourceConfig, SourceKind,
+    SourceMode, VerifyRule,
+};
 pub use step_id::StepId;
 pub use time::Timestamp;

@@ -5,6 +5,8 @@
 
 pub mod call;
 pub mod duration;
+pub mod envelope;
+pub mod form;
 mod hex;
 pub mod ingest;
 mod json;
@@ -14,3 +16,4 @@ pub mod response;
 pub mod sign;
 pub mod signal;
 pub mod standard_webhooks;
+pub mod verify;

@@ -1,18 +1,20 @@
 //! Standard Webhooks: signing what goes out, verifying what comes in, over the raw bytes.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dunlin_types::limits::{
-    INBOUND_ID_BYTES_MAX, SIGNATURE_CANDIDATES_MAX, SIGNATURE_TOLERANCE_MS, WEBHOOK_KEY_BYTES_MAX,
-    WEBHOOK_KEY_BYTES_MIN,
+    SIGNATURE_CANDIDATES_MAX, SIGNATURE_TOLERANCE_MS, WEBHOOK_KEY_BYTES_MAX, WEBHOOK_KEY_BYTES_MIN,
 };
 use dunlin_types::{Code, Coded, Secret, Timestamp};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::Choice;
+
+use crate::verify::{is_id, same};
 
 /// A key that webhooks are signed or verified with.
 #[derive(Clone)]
@@ -171,8 +173,8 @@ impl<'a> SignatureHeaders<'a> {
 /// # Errors
 /// [`Code::SignatureMissing`], [`Code::WebhookIdBad`], [`Code::TimestampOff`] or
 /// [`Code::SignatureWrong`]; none of them tells what would have been right.
-pub fn verify(
-    keys: &[WebhookKey],
+pub fn verify<K: Borrow<WebhookKey>>(
+    keys: impl IntoIterator<Item = K>,
     headers: SignatureHeaders<'_>,
     body: &[u8],
     now: Timestamp,
@@ -182,16 +184,14 @@ pub fn verify(
     let timestamp = headers.timestamp.ok_or_else(missing)?;
     let signature = headers.signature.filter(|s| !s.trim().is_empty());
     let signature = signature.ok_or_else(missing)?;
-    // The signed text is unambiguous only without dots in it.
-    let plain = |b: u8| b.is_ascii_graphic() && b != b'.';
-    if id.is_empty() || id.len() > INBOUND_ID_BYTES_MAX || !id.bytes().all(plain) {
+    if !is_id(id) {
         return Err(Coded::plain(Code::WebhookIdBad));
     }
     check_timestamp(timestamp, now)?;
     let candidates = Candidates::of(signature);
     let mut matched = Choice::from(0);
     for key in keys {
-        matched |= candidates.match_key(key, id, timestamp, body);
+        matched |= candidates.match_key(key.borrow(), id, timestamp, body);
     }
     if matched.into() {
         return Ok(());
@@ -199,7 +199,8 @@ pub fn verify(
     Err(Coded::plain(Code::SignatureWrong))
 }
 
-fn check_timestamp(text: &str, now: Timestamp) -> Result<(), Coded> {
+/// Refuses a time in seconds that is not plain, or too far from now.
+pub(crate) fn check_timestamp(text: &str, now: Timestamp) -> Result<(), Coded> {
     let off = |detail: &str| Coded::new(Code::TimestampOff, detail);
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(off("the webhook timestamp is no number of seconds"));
@@ -219,7 +220,9 @@ fn check_timestamp(text: &str, now: Timestamp) -> Result<(), Coded> {
 /// The signatures of one request that are of the right version and length.
 #[derive(Default)]
 struct Candidates {
-    macs: Vec<[u8; 32]>,
+    macs: [[u8; 32]; SIGNATURE_CANDIDATES_MAX],
+    /// How many of them there are.
+    count: usize,
     signatures: Vec<Signature>,
 }
 
@@ -231,12 +234,17 @@ impl Candidates {
             let Some((version, text)) = item.split_once(',') else {
                 continue;
             };
-            let Ok(bytes) = BASE64.decode(text) else {
+            // Room for a signature of either version, as the decoder counts; longer ones are none.
+            let mut room = [0_u8; 66];
+            let Ok(length) = BASE64.decode_slice(text, &mut room) else {
                 continue;
             };
-            match version {
-                "v1" => out.macs.extend(<[u8; 32]>::try_from(bytes)),
-                "v1a" => out.signatures.extend(Signature::from_slice(&bytes)),
+            match (version, &room[..length]) {
+                ("v1", bytes) if bytes.len() == 32 => {
+                    out.macs[out.count].copy_from_slice(bytes);
+                    out.count += 1;
+                }
+                ("v1a", bytes) => out.signatures.extend(Signature::from_slice(bytes)),
                 _ => {}
             }
         }
@@ -247,7 +255,8 @@ impl Candidates {
         let key = match &key.0 {
             Kind::Hmac(mac) => {
                 let right = mac_of(mac, id, seconds, body);
-                let equal = self.macs.iter().map(|claimed| claimed.ct_eq(&right));
+                let claims = self.macs[..self.count].iter();
+                let equal = claims.map(|claimed| same(claimed, &right));
                 return equal.fold(Choice::from(0), |any, this| any | this);
             }
             Kind::Private(key) => key.verifying_key(),
