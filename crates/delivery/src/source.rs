@@ -3,30 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits};
+use dunlin_types::{
+    Code, Coded, Ksuid, KsuidKind, Secret, Seq, SourceConfig, SourceKind, SourceMode, Timestamp,
+    limits,
+};
 
 use crate::application::{full, taken};
 use crate::{Answer, Context, Delivery, Outcome, SecretVersion, Write, secrets};
-
-/// Whose webhooks a source takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SourceKind {
-    /// Dodo Payments.
-    Dodo = 0,
-    /// Anybody who signs by Standard Webhooks.
-    StandardWebhooks = 1,
-}
-
-/// Which of the provider's two worlds a source belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SourceMode {
-    /// No real money.
-    Test = 0,
-    /// Real money.
-    Live = 1,
-}
 
 /// A source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +28,10 @@ pub struct Source {
     pub kind: SourceKind,
     /// Whether they are about real money, if that was said.
     pub mode: Option<SourceMode>,
+    /// How it verifies and whom it lets send, where its kind leaves that open.
+    pub config: SourceConfig,
+    /// What its URL must carry besides its id, once the URL has been changed.
+    pub url_token: Option<Secret>,
     /// The application its messages go to.
     pub app: Seq,
     /// What its owner noted.
@@ -72,12 +59,31 @@ pub struct NewSource {
     pub kind: SourceKind,
     /// See [`Source::mode`].
     pub mode: Option<SourceMode>,
+    /// See [`Source::config`].
+    pub config: SourceConfig,
     /// See [`Source::app`].
     pub app: Seq,
     /// See [`Source::metadata`].
     pub metadata: BTreeMap<String, String>,
     /// The first of [`Source::secrets`].
     pub secret: Secret,
+}
+
+/// What an update replaces, all of it. Whose webhooks a source takes never changes.
+#[derive(Clone, Debug)]
+pub struct SourceFields {
+    /// See [`Source::name`].
+    pub name: String,
+    /// See [`Source::uid`].
+    pub uid: Option<String>,
+    /// See [`Source::mode`].
+    pub mode: Option<SourceMode>,
+    /// See [`Source::config`].
+    pub config: SourceConfig,
+    /// See [`Source::metadata`].
+    pub metadata: BTreeMap<String, String>,
+    /// A secret that becomes the current one; the one before stays valid for the usual grace.
+    pub secret: Option<Secret>,
 }
 
 impl Delivery {
@@ -90,11 +96,7 @@ impl Delivery {
         if self.config.sources().count() >= limits::SOURCES_MAX {
             return Err(full("sources", limits::SOURCES_MAX));
         }
-        for name in std::iter::once(&new.name).chain(&new.uid) {
-            if self.config.source_of_name(name).is_some() {
-                return Err(taken("source", name));
-            }
-        }
+        self.check_names(None, &new.name, new.uid.as_ref())?;
         if self.config.application(new.app).is_none() {
             return Err(Coded::plain(Code::NotFound));
         }
@@ -106,11 +108,74 @@ impl Delivery {
             uid: new.uid,
             kind: new.kind,
             mode: new.mode,
+            config: new.config,
+            url_token: None,
             app: new.app,
             metadata: new.metadata,
             secrets: secrets::first(new.secret, cx.now),
         };
         Ok(self.put_source(source, out))
+    }
+
+    /// Names and uids are of one space: both are part of URLs.
+    fn check_names(
+        &self,
+        of: Option<Seq>,
+        name: &String,
+        uid: Option<&String>,
+    ) -> Result<(), Coded> {
+        for name in std::iter::once(name).chain(uid) {
+            let holder = self.config.source_of_name(name);
+            if holder.is_some_and(|holder| Some(holder.id) != of) {
+                return Err(taken("source", name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn update_source(
+        &mut self,
+        id: Seq,
+        fields: SourceFields,
+        now: Timestamp,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        self.check_names(Some(id), &fields.name, fields.uid.as_ref())?;
+        let mut source = self.existing(id)?;
+        if let Some(secret) = fields.secret {
+            let grace_ms = limits::SECRET_GRACE_MS_DEFAULT;
+            source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now);
+        }
+        let source = Source {
+            updated: now,
+            name: fields.name,
+            uid: fields.uid,
+            mode: fields.mode,
+            config: fields.config,
+            metadata: fields.metadata,
+            ..source
+        };
+        Ok(self.put_source(source, out))
+    }
+
+    pub(crate) fn set_source_url(
+        &mut self,
+        id: Seq,
+        token: Secret,
+        now: Timestamp,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        let source = Source {
+            updated: now,
+            url_token: Some(token),
+            ..self.existing(id)?
+        };
+        Ok(self.put_source(source, out))
+    }
+
+    fn existing(&self, id: Seq) -> Result<Source, Coded> {
+        let found = self.config.source(id).map(|found| Source::clone(found));
+        found.ok_or_else(|| Coded::plain(Code::SourceUnknown))
     }
 
     pub(crate) fn delete_source(&mut self, id: Seq, out: &mut Outcome) -> Result<Answer, Coded> {
@@ -130,10 +195,7 @@ impl Delivery {
         now: Timestamp,
         out: &mut Outcome,
     ) -> Result<Answer, Coded> {
-        let Some(old) = self.config.source(id) else {
-            return Err(Coded::plain(Code::SourceUnknown));
-        };
-        let mut source = Source::clone(old);
+        let mut source = self.existing(id)?;
         source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now);
         source.updated = now;
         Ok(self.put_source(source, out))
