@@ -29,7 +29,7 @@ pub use client::{Client, Reply, text};
 pub use figures::{Aim, Figures};
 pub use floor::Floor;
 pub use light::{LightCall, LightSender, light_app, light_listen, light_request, light_response};
-pub use measured::{Measured, Memory, function_of, quantile, reach};
+pub use measured::{Measured, Memory, folder_bytes, function_of, quantile, reach};
 pub use port::free_port;
 pub use program::{Told, program, say, verdict};
 pub use receiver::{NUMBERED, Receiver};

@@ -218,7 +218,9 @@ fn spawn(binary: &Path, flags: &[String], folder: &Path, port: u16) -> Child {
     command.spawn().expect("the server can be started")
 }
 
-fn folder_bytes(folder: &Path) -> u64 {
+/// What the files of a folder and of those in it take.
+#[must_use]
+pub fn folder_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
