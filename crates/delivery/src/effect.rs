@@ -120,6 +120,8 @@ pub enum Answer {
     Endpoint(Arc<Endpoint>),
     /// It is gone.
     Deleted,
+    /// It is written down.
+    Noted,
     /// It cannot be done.
     Refused(Coded),
 }

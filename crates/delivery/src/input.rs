@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dunlin_types::{Code, NewEvent, Secret, Seq, Timestamp, Token};
 
-use crate::{EndpointConfig, NewApplication, NewSource};
+use crate::{EndpointConfig, NewApplication, NewRefusal, NewSource, SourceFields};
 
 /// One thing that happened. Requests have been checked by whoever took them in.
 #[derive(Debug)]
@@ -64,6 +64,31 @@ pub enum Input {
         token: Token,
         /// Its fields.
         new: NewSource,
+    },
+    /// Replace a source's fields, all of them.
+    UpdateSource {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one.
+        source: Seq,
+        /// Its new fields.
+        fields: SourceFields,
+    },
+    /// Have a source's URL carry this from now on.
+    SetSourceUrl {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one.
+        source: Seq,
+        /// What nobody can guess.
+        url_token: Secret,
+    },
+    /// A source refused a webhook.
+    NoteRefusal {
+        /// Who waits for the answer.
+        token: Token,
+        /// What is noted of it.
+        refusal: Box<NewRefusal>,
     },
     /// Remove a source; its messages stay.
     DeleteSource {

@@ -15,6 +15,7 @@ mod input;
 mod json_path;
 mod queue;
 mod recover;
+mod refusal;
 mod rival;
 mod route;
 mod schedule;
@@ -36,7 +37,9 @@ pub use input::{AttemptOutcome, Attempted, Control, Input, NewMessage};
 pub use json_path::{JsonPath, JsonPathError};
 pub use route::{Verdict, verdict};
 pub use secrets::SecretVersion;
-pub use source::{NewSource, Source, SourceKind, SourceMode};
+pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
+pub use refusal::{NewRefusal, RefusalRow};
+pub use source::{NewSource, Source, SourceFields};
 pub use write::{
     AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
     RepeatRow, Trigger, Write,
@@ -190,6 +193,17 @@ impl Delivery {
                 (token, self.delete_application(application, cx, out))
             }
             Input::CreateSource { token, new } => (token, self.create_source(new, cx, out)),
+            Input::UpdateSource {
+                token,
+                source,
+                fields,
+            } => (token, self.update_source(source, fields, cx.now, out)),
+            Input::SetSourceUrl {
+                token,
+                source,
+                url_token,
+            } => (token, self.set_source_url(source, url_token, cx.now, out)),
+            Input::NoteRefusal { token, refusal } => (token, self.note_refusal(*refusal, cx, out)),
             Input::DeleteSource { token, source } => (token, self.delete_source(source, out)),
             Input::RotateSourceSecret {
                 token,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_types::{Code, DedupeKey, Ksuid, KsuidKind, Seq, Timestamp};
 
-use crate::{Application, Endpoint, EndpointConfig, Source};
+use crate::{Application, Endpoint, EndpointConfig, RefusalRow, Source};
 
 /// One row. A row that exists already under its key is replaced.
 #[derive(Clone, Debug)]
@@ -17,8 +17,10 @@ pub enum Write {
     ApplicationDeleted(Seq),
     /// A source with its secrets, by id.
     Source(Arc<Source>),
-    /// That source is gone.
+    /// That source is gone, with what it refused.
     SourceDeleted(Seq),
+    /// What a source refused; appended, and dropped once there are enough newer ones.
+    Refusal(Box<RefusalRow>),
     /// An endpoint with its secrets, by id.
     Endpoint(Arc<Endpoint>),
     /// That endpoint is gone; its versions stay.

@@ -203,6 +203,7 @@ async fn ensure_source(node: &Node) -> Result<(), Failure> {
         uid: None,
         kind: SourceKind::Dodo,
         mode: Some(SourceMode::Test),
+        config: Default::default(),
         app: DEFAULT_APPLICATION,
         metadata: Default::default(),
         secret: standard_webhooks::generate(&random),

@@ -4,6 +4,7 @@ mod config;
 mod delivery;
 mod event;
 mod flow;
+mod refusal;
 mod restore;
 mod run;
 
@@ -17,8 +18,8 @@ use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
 use dunlin_engine::{DroppedRow, LedgerRows};
 use dunlin_store::{
-    AttemptFilter, EventFilter, Known, LoggedEvent, MessageFilter, Page, Reader, Restored, RunView,
-    SealKey, StoreResult,
+    AttemptFilter, EventFilter, Known, LoggedEvent, MessageFilter, Page, Reader, RefusalCounts,
+    Restored, RunView, SealKey, StoreResult,
 };
 use dunlin_types::{DedupeKey, Event, Seq, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
@@ -192,6 +193,14 @@ impl Reader for SqliteReader {
 
     fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<RepeatRow>> {
         self.together(|db| delivery::repeats(db, message, page))
+    }
+
+    fn refusals(&mut self, source: Seq, page: Page) -> StoreResult<Vec<delivery_core::RefusalRow>> {
+        refusal::refusals(&self.db, source, page).map_err(coded)
+    }
+
+    fn refusal_counts(&mut self, source: Seq) -> StoreResult<RefusalCounts> {
+        refusal::counts(&self.db, source).map_err(coded)
     }
 
     fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<DeliveryRow>> {

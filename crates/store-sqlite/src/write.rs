@@ -3,6 +3,7 @@
 mod delivery;
 mod engine;
 mod flow;
+mod refusal;
 
 use dunlin_store::Batch;
 use dunlin_types::Seq;

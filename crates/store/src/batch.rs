@@ -52,6 +52,7 @@ fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
         Write::EndpointVersion(row) => Some(row.from_seq),
         Write::Message(row) => Some(row.seq),
         Write::Repeat(row) => Some(row.seq),
+        Write::Refusal(row) => Some(row.seq),
         Write::Delivery(row) => Some(row.seq),
         Write::Attempt(row) => Some(row.seq),
         Write::ApplicationDeleted(_)

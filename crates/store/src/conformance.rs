@@ -7,6 +7,7 @@
 mod flow;
 mod flow_rows;
 mod opened;
+mod refusals;
 mod rights;
 mod rows;
 pub mod show;
@@ -17,6 +18,7 @@ mod world;
 use std::sync::Arc;
 
 pub use flow::*;
+pub use refusals::*;
 pub use rights::*;
 pub use stories::*;
 pub use waits::*;
@@ -60,6 +62,7 @@ macro_rules! conformance_tests {
             dropped_events_are_told_by_event_and_by_function
             limits_are_kept_by_their_name
             what_rules_made_of_a_run_comes_back_with_it
+            refusals_are_kept_up_to_a_bound_and_counted
         }
     };
     (@each $make:expr; $($story:ident)*) => {

@@ -18,6 +18,6 @@ pub use port::{
 };
 pub use seal::{KeyId, Keyring, Place, SealError, SealKey, key_of};
 pub use view::{
-    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, event_in_full,
-    seeded_key, started_by,
+    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RefusalCounts, RunView,
+    event_in_full, seeded_key, started_by,
 };

@@ -3,6 +3,7 @@
 
 mod flow;
 mod read;
+mod refusal;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

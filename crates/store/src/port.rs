@@ -9,7 +9,9 @@ use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::{StepMark, StepRow};
 use dunlin_types::{Code, DedupeKey, Event, Seq, Timestamp, Ulid};
 
-use crate::view::{AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView};
+use crate::view::{
+    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RefusalCounts, RunView,
+};
 
 /// Rows of one commit.
 #[derive(Debug, Default)]
@@ -280,6 +282,18 @@ pub trait Reader: Send {
     /// # Errors
     /// As every read.
     fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<delivery::RepeatRow>>;
+
+    /// What a source refused, newest first (or oldest first if the page says so).
+    ///
+    /// # Errors
+    /// As every read.
+    fn refusals(&mut self, source: Seq, page: Page) -> StoreResult<Vec<delivery::RefusalRow>>;
+
+    /// How often it did.
+    ///
+    /// # Errors
+    /// As every read.
+    fn refusal_counts(&mut self, source: Seq) -> StoreResult<RefusalCounts>;
 
     /// Deliveries of a message, oldest first.
     ///

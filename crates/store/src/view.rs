@@ -79,6 +79,15 @@ pub struct AttemptFilter {
     pub endpoint: Option<Seq>,
 }
 
+/// How often a source refused a webhook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounts {
+    /// With a row, even if there are enough newer ones by now.
+    pub listed: u64,
+    /// Without one: too many came at once.
+    pub unlisted: u64,
+}
+
 /// An event of the log; the body of an internal one may not be stored.
 #[derive(Clone, Debug)]
 pub enum LoggedEvent {

@@ -9,7 +9,7 @@ use dunlin_delivery::{
     Answer, Application, AttemptEffect, AttemptOutcome, AttemptRow, Attempted, Context, Delivery,
     DeliveryOptions, DeliveryRow, DeliveryState, Effect, Emit, Endpoint, EndpointConfig,
     EndpointVersionRow, Input, Known, Loaded, Message, NewMessage, NewSource, RepeatRow, Source,
-    SourceKind, Write,
+    SourceConfig, SourceKind, Write,
 };
 use dunlin_types::{DedupeKey, EventOrigin, NewEvent, Payload, Secret, Seq, Timestamp, Token};
 
@@ -113,6 +113,7 @@ impl World {
             Write::ApplicationDeleted(id) => drop(rows.applications.remove(&id)),
             Write::Source(row) => drop(rows.sources.insert(row.id, row)),
             Write::SourceDeleted(id) => drop(rows.sources.remove(&id)),
+            Write::Refusal(_) => {}
             Write::Endpoint(row) => drop(rows.endpoints.insert(row.id, row)),
             Write::EndpointDeleted(id) => drop(rows.endpoints.remove(&id)),
             Write::EndpointVersion(row) => rows.versions.push(row),
@@ -188,6 +189,7 @@ impl World {
                 name: name.to_owned(),
                 uid: None,
                 kind: SourceKind::Dodo,
+                config: SourceConfig::default(),
                 mode: None,
                 app: dunlin_delivery::DEFAULT_APPLICATION,
                 metadata: BTreeMap::new(),

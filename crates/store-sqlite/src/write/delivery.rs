@@ -28,8 +28,10 @@ impl Rows<'_> {
                 self.gone("DELETE FROM application WHERE id = ?1", *id)
             }
             Write::Source(row) => self.source(row),
+            Write::Refusal(row) => self.refusal(row),
             Write::SourceDeleted(id) => {
                 self.secrets(*id, &[])?;
+                self.refusals_gone(*id)?;
                 self.gone("DELETE FROM source WHERE id = ?1", *id)
             }
             Write::Endpoint(row) => self.endpoint(row),

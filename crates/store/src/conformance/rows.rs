@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_delivery::{
     Application, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointConfig,
-    Message, RepeatRow, SecretVersion, Source, SourceKind, SourceMode, Transformation, Trigger,
+    Message, RefusalRow, RepeatRow, SecretVersion, Source, SourceConfig, SourceKind, SourceMode,
+    Transformation, Trigger,
 };
 use dunlin_engine::config::{
     AppRow, BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionRow, RateRule,
@@ -15,8 +16,8 @@ use dunlin_engine::config::{
 use dunlin_engine::step::{StepFlags, StepKind, StepMark, StepRow};
 use dunlin_engine::{Image, RunEnd, RunRow, RunStatus};
 use dunlin_types::{
-    Code, DedupeKey, Event, EventOrigin, EventParts, Payload, Secret, Seq, StepId, Timestamp, Ulid,
-    ulid_for,
+    Challenge, Code, DedupeKey, Event, EventOrigin, EventParts, MacAlgorithm, MacEncoding, Payload,
+    Place, Secret, Seq, StepId, Timestamp, Ulid, VerifyRule, ulid_for,
 };
 
 pub(super) const NAMES: [&str; 4] = ["payment.succeeded", "refund.failed", "né", "a/b"];
@@ -270,6 +271,61 @@ fn secrets(n: u64) -> Vec<SecretVersion> {
     (0..=n % 3).map(one).collect()
 }
 
+fn source_config(n: u64) -> SourceConfig {
+    let place = |n: u64| match n % 3 {
+        0 => None,
+        1 => Some(Place::Header(format!("x-place-{n}"))),
+        _ => Some(Place::Json(format!("data.{n}"))),
+    };
+    let header = format!("x-proof-{n}");
+    let encodings = [
+        MacEncoding::Hex,
+        MacEncoding::Base64,
+        MacEncoding::Base64Url,
+    ];
+    let algorithms = [
+        MacAlgorithm::Sha1,
+        MacAlgorithm::Sha256,
+        MacAlgorithm::Sha512,
+    ];
+    SourceConfig {
+        verify: match n % 3 {
+            0 => None,
+            1 => Some(VerifyRule::Header { header }),
+            _ => Some(VerifyRule::Hmac {
+                header,
+                prefix: format!("v{n}="),
+                encoding: encodings[n as usize / 3 % 3],
+                algorithm: algorithms[n as usize / 9 % 3],
+            }),
+        },
+        id: place(n),
+        event_type: place(n + 1),
+        ip_allow: (0..n % 3)
+            .map(|k| format!("10.0.{k}.0/24").parse().unwrap())
+            .collect(),
+        challenge: match n % 4 {
+            0 => Some(Challenge::of_token(&format!("token-{n}"))),
+            1 => Some(Challenge::Echo(format!("challenge-{n}"))),
+            _ => None,
+        },
+    }
+}
+
+pub(super) fn refusal(n: u64, source: Seq) -> RefusalRow {
+    RefusalRow {
+        seq: Seq(n),
+        source,
+        at: at(n),
+        code: [Code::SignatureWrong, Code::TimestampOff][n as usize % 2],
+        detail: format!("detail {n}"),
+        ip: maybe(n, format!("10.0.0.{n}")),
+        headers: map(n).into_iter().collect(),
+        body_bytes: n * 7,
+        unlisted: n % 5,
+    }
+}
+
 pub(super) fn source(n: u64, id: Seq) -> Arc<Source> {
     Arc::new(Source {
         id,
@@ -277,8 +333,10 @@ pub(super) fn source(n: u64, id: Seq) -> Arc<Source> {
         updated: at(n),
         name: format!("source-{n}"),
         uid: maybe(n, format!("s{n}")),
-        kind: [SourceKind::Dodo, SourceKind::StandardWebhooks][n as usize % 2],
+        kind: SourceKind::ALL[n as usize % SourceKind::ALL.len()],
         mode: [None, Some(SourceMode::Test), Some(SourceMode::Live)][n as usize % 3],
+        config: source_config(n),
+        url_token: maybe(n / 2, Secret::new(format!("url-{n}"))),
         app: Seq(n % 2),
         metadata: map(n),
         secrets: secrets(n),

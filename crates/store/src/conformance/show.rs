@@ -63,7 +63,8 @@ fn secrets(secrets: &[SecretVersion]) -> String {
 }
 
 fn source(row: &Source) -> String {
-    format!("{row:?} {}", secrets(&row.secrets))
+    let url_token = row.url_token.as_ref().map(|token| token.reveal());
+    format!("{row:?} {url_token:?} {}", secrets(&row.secrets))
 }
 
 fn config(config: &EndpointConfig) -> String {
@@ -194,6 +195,10 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
     out.push(format!("{:?}", reader.runs(page).unwrap()));
     for function in [None, Some(0), Some(1)] {
         out.push(format!("{:?}", reader.dropped(function, page).unwrap()));
+    }
+    for source in (0..10).map(Seq) {
+        let (rows, counts) = (reader.refusals(source, page), reader.refusal_counts(source));
+        out.push(format!("{:?} {:?}", rows.unwrap(), counts.unwrap()));
     }
     for filter in message_filters() {
         let messages = reader.messages(&filter, page).unwrap();

@@ -284,6 +284,10 @@ impl World {
     fn set_up(&mut self, n: u64, pick: usize, out: &mut Vec<delivery::Write>) {
         // Each of them has its own, as rows of one counter do.
         let id = |kind: u64| Seq(2 * (pick as u64 % 4) + kind);
+        if pick % 7 == 6 {
+            let row = rows::refusal(n, id(1));
+            return out.push(delivery::Write::Refusal(Box::new(row)));
+        }
         out.push(match pick % 5 {
             0 | 1 => delivery::Write::Application(rows::application(n, id(0))),
             2 | 3 => delivery::Write::Source(rows::source(n, id(1))),

@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow};
+use dunlin_delivery::{
+    AttemptRow, DeliveryRow, EndpointVersionRow, Message, RefusalRow, RepeatRow,
+};
 use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
 use dunlin_engine::{DroppedRow, LedgerRows};
 use dunlin_types::{Code, DedupeKey, Event, EventOrigin, Seq, Timestamp, Ulid};
 
+use super::refusal::Refusals;
 use super::state::State;
 use super::{MemoryReader, locked};
 use crate::port::{Known, Reader, Restored, StoreError, StoreResult};
 use crate::view::{
-    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RunView, seeded_key, started_by,
+    AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RefusalCounts, RunView,
+    seeded_key, started_by,
 };
 
 /// A page of the rows that `keep` keeps.
-fn page<V, T>(
+pub(super) fn page<V, T>(
     rows: &BTreeMap<Seq, V>,
     page: Page,
     mut keep: impl FnMut(&V) -> Option<T>,
@@ -322,6 +326,18 @@ impl Reader for MemoryReader {
             },
             keep,
         ))
+    }
+
+    fn refusals(&mut self, source: Seq, slice: Page) -> StoreResult<Vec<RefusalRow>> {
+        let state = locked(&self.state);
+        let of = state.refusals.get(&source);
+        Ok(of.map(|all| all.read(slice)).unwrap_or_default())
+    }
+
+    fn refusal_counts(&mut self, source: Seq) -> StoreResult<RefusalCounts> {
+        let state = locked(&self.state);
+        let of = state.refusals.get(&source);
+        Ok(of.map(Refusals::counts).unwrap_or_default())
     }
 
     fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<DeliveryRow>> {

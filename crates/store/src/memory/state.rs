@@ -15,6 +15,7 @@ use dunlin_engine::{CronRow, Image, RunEnd, RunRow};
 use dunlin_types::{DedupeKey, Seq, Timestamp};
 
 use super::flow::Flow;
+use super::refusal::Refusals;
 use crate::port::{Batch, Known};
 use crate::view::{LoggedEvent, RunView, started_by};
 
@@ -40,6 +41,7 @@ pub(super) struct State {
     pub(super) function_versions: BTreeMap<(u32, u32), FunctionRow>,
     pub(super) applications: BTreeMap<Seq, Arc<Application>>,
     pub(super) sources: BTreeMap<Seq, Arc<Source>>,
+    pub(super) refusals: BTreeMap<Seq, Refusals>,
     pub(super) endpoints: BTreeMap<Seq, Arc<Endpoint>>,
     pub(super) endpoint_versions: BTreeMap<(Seq, u32), EndpointVersionRow>,
     pub(super) messages: BTreeMap<Seq, Arc<Message>>,
@@ -74,6 +76,7 @@ impl Default for State {
             function_versions: BTreeMap::new(),
             applications: BTreeMap::new(),
             sources: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             endpoint_versions: BTreeMap::new(),
             messages: BTreeMap::new(),
@@ -266,7 +269,9 @@ impl State {
             }
             Write::SourceDeleted(id) => {
                 self.sources.remove(id);
+                self.refusals.remove(id);
             }
+            Write::Refusal(row) => self.refusals.entry(row.source).or_default().add(row),
             Write::Endpoint(row) => {
                 self.endpoints.insert(row.id, Arc::clone(row));
             }
