@@ -57,7 +57,7 @@ impl Sdk {
     async fn command(self) -> Command {
         let folder = files::workspace().join("tests/sdk").join(self.folder);
         if self == Self::PYTHON {
-            let mut command = Command::new(python());
+            let mut command = Command::new(python("sdk-python", "DUNLIN_SDK_PYTHON"));
             command.arg("app.py").current_dir(folder);
             command.env("PYTHONDONTWRITEBYTECODE", "1");
             return command;
@@ -303,7 +303,7 @@ impl SdkApp {
 }
 
 /// Installs the packages of the lock file unless they are there. One process at a time does.
-fn install(folder: &Path) {
+pub(crate) fn install(folder: &Path) {
     let lock = File::create(folder.join("install.lock")).expect("the SDK folder can be written");
     lock.lock().expect("files can be locked");
     if is_installed(folder) {
@@ -320,11 +320,11 @@ fn install(folder: &Path) {
     );
 }
 
-/// The Python that has the packages of `tests/sdk/python`: the one that `DUNLIN_SDK_PYTHON` names,
+/// The Python of an environment that holds the packages of an SDK: the one that the variable names,
 /// else the one that the last full test left.
-fn python() -> PathBuf {
-    let named = std::env::var_os("DUNLIN_SDK_PYTHON").map(PathBuf::from);
-    let python = named.unwrap_or_else(|| files::workspace().join("target/sdk-python/bin/python"));
+pub(crate) fn python(environment: &str, variable: &str) -> PathBuf {
+    let left = || files::workspace().join(format!("target/{environment}/bin/python"));
+    let python = std::env::var_os(variable).map_or_else(left, PathBuf::from);
     assert!(
         python.exists(),
         "{} is not there: `cargo run -p xtask -- test` makes it",

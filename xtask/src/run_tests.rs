@@ -2,8 +2,8 @@
 //!
 //! The black-box tests drive the real binary, so it is built first and its path handed over in
 //! `DUNLIN_BIN`; a second one that has crash points goes over in `DUNLIN_FAILPOINTS_BIN`. The SDK
-//! apps under `tests/sdk/` get exactly the packages of their lock files; the Python of the app in that
-//! language goes over in `DUNLIN_SDK_PYTHON`.
+//! programs under `tests/sdk/` get exactly the packages of their lock files; the Pythons of those in
+//! that language go over in variables too.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,11 +13,42 @@ use anyhow::{Context, bail};
 
 use crate::tree::metadata;
 
-/// The official SDKs that the black-box tests run against.
-const SDK_APPS: [&str; 2] = ["tests/sdk/v3", "tests/sdk/v4"];
+/// The official SDKs for JavaScript that the black-box tests run against.
+const SDK_APPS: [&str; 4] = [
+    "tests/sdk/v3",
+    "tests/sdk/v4",
+    "tests/sdk/svix/v1",
+    "tests/sdk/svix/v2",
+];
 
-/// The app with the SDK for Python.
-const PYTHON_APP: &str = "tests/sdk/python";
+/// Those for Python.
+const PYTHON_SDKS: [PythonSdk; 3] = [
+    PythonSdk {
+        folder: "tests/sdk/python",
+        environment: "sdk-python",
+        variable: "DUNLIN_SDK_PYTHON",
+    },
+    PythonSdk {
+        folder: "tests/sdk/svix/python-v1",
+        environment: "sdk-svix-v1",
+        variable: "DUNLIN_SVIX_PYTHON_V1",
+    },
+    PythonSdk {
+        folder: "tests/sdk/svix/python-v2",
+        environment: "sdk-svix-v2",
+        variable: "DUNLIN_SVIX_PYTHON_V2",
+    },
+];
+
+/// Packages that need a Python of their own.
+struct PythonSdk {
+    /// Where the list of packages lies.
+    folder: &'static str,
+    /// The environment's folder in the target folder.
+    environment: &'static str,
+    /// What tells the tests which Python it is.
+    variable: &'static str,
+}
 
 /// Builds the binary.
 const BUILD: [&str; 4] = ["build", "--package", "dunlin", "--locked"];
@@ -35,13 +66,14 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             run_command(&mut npm)?;
         }
     }
-    let python = python_with_packages(root)?;
     let mut tests = cargo(root);
     tests
         .args(["test", "--workspace", "--locked"])
         .env("DUNLIN_BIN", binary(root, "dunlin")?)
-        .env("DUNLIN_FAILPOINTS_BIN", failpoints)
-        .env("DUNLIN_SDK_PYTHON", python);
+        .env("DUNLIN_FAILPOINTS_BIN", failpoints);
+    for sdk in &PYTHON_SDKS {
+        tests.env(sdk.variable, python_with_packages(root, sdk)?);
+    }
     run_command(&mut tests)
 }
 
@@ -57,11 +89,11 @@ fn build_with_failpoints(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(kept)
 }
 
-/// The Python of an environment that has what the app in that language needs. The list of packages
+/// The Python of an environment that has what the SDK's list names. The list of packages
 /// is kept in the environment, so that another list makes another environment.
-fn python_with_packages(root: &Path) -> anyhow::Result<PathBuf> {
-    let wanted = root.join(PYTHON_APP).join("requirements.txt");
-    let folder = metadata::read(root)?.target_directory.join("sdk-python");
+fn python_with_packages(root: &Path, sdk: &PythonSdk) -> anyhow::Result<PathBuf> {
+    let wanted = root.join(sdk.folder).join("requirements.txt");
+    let folder = metadata::read(root)?.target_directory.join(sdk.environment);
     let (python, installed) = (folder.join("bin/python"), folder.join("requirements.txt"));
     let list = std::fs::read(&wanted).context("cannot read the list of Python packages")?;
     if std::fs::read(&installed).is_ok_and(|kept| kept == list) {

@@ -1,0 +1,8 @@
+//! The server with npm `svix`, the last 1.x.
+
+#[macro_use]
+mod svix_scenarios;
+
+use dunlin_tests::SvixSdk;
+
+svix_scenarios!(SvixSdk::JS_1X);
