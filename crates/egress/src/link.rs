@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -345,6 +346,12 @@ fn failed(error: &hyper::Error) -> SendError {
             // With TLS 1.3 a server judges the client's certificate when connecting is over here.
             if let Some(why) = tls_error::explain(cause) {
                 return SendError::new(SendErrorKind::Tls, format!("TLS failed: {why}"));
+            }
+            // The decoder of chunks reports what it cannot read as an error of reading.
+            let kinds = [ErrorKind::InvalidData, ErrorKind::InvalidInput];
+            if kinds.contains(&cause.kind()) {
+                let text = format!("the response could not be read: {cause}");
+                return SendError::new(SendErrorKind::Protocol, text);
             }
             return SendError::new(
                 SendErrorKind::Aborted,

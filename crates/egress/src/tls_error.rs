@@ -72,6 +72,7 @@ fn alerted(alert: AlertDescription) -> String {
         | A::CertificateExpired
         | A::CertificateUnknown
         | A::UnknownCA
+        | A::DecryptError
         | A::AccessDenied => "the server refuses the client certificate",
         A::ProtocolVersion => TOO_OLD,
         A::HandshakeFailure | A::InsufficientSecurity => NOTHING_IN_COMMON,
