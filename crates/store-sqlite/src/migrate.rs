@@ -141,7 +141,7 @@ mod tests {
              INSERT INTO run (seq, fn, version, event, created, due, status, started, ended, last,
                enc) VALUES (2, 3, 1, 1, 5, 5, 0, 5, 5, 2, 0), (4, 3, 1, 1, 6, 6, 0, 6, 6, 4, 0);
              INSERT INTO event_run VALUES (1, 2), (1, 4);
-             INSERT INTO image VALUES (2, 3, 2, X'01');
+             INSERT INTO image (run, fn, last, items) VALUES (2, 3, 2, X'01');
              UPDATE shard SET fold_from = 3, next_seq = 5, commit_no = 2;",
         )
         .unwrap();

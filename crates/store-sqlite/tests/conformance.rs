@@ -24,6 +24,23 @@ dunlin_store::conformance_tests!(|| -> Box<dyn Harness> {
     Box::new(OnDisk(tempfile::tempdir().unwrap()))
 });
 
+/// The same with secrets sealed, which nobody who reads by the port can tell.
+mod sealed {
+    use super::*;
+
+    struct Sealed(TempDir);
+
+    impl Harness for Sealed {
+        fn open(&self) -> Arc<dyn Store> {
+            Arc::new(SqliteStore::sealed(self.0.path(), Vec::new()).unwrap())
+        }
+    }
+
+    dunlin_store::conformance_tests!(|| -> Box<dyn Harness> {
+        Box::new(Sealed(tempfile::tempdir().unwrap()))
+    });
+}
+
 fn made(dir: &Path) -> rusqlite::Connection {
     SqliteStore::new(dir)
         .unwrap()
