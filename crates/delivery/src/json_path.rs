@@ -168,7 +168,8 @@ pub(crate) fn push_name(path: &mut String, name: &str) {
 
 fn is_plain(name: &str) -> bool {
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || SPECIAL.contains(&c);
-    !name.is_empty() && !name.contains(is_odd) && !is_number(name)
+    // A lone `$` at the head stands for the body.
+    !matches!(name, "" | "$") && !name.contains(is_odd) && !is_number(name)
 }
 
 fn is_number(text: &str) -> bool {
@@ -290,6 +291,7 @@ mod tests {
             ("data.constructor", None),
             ("data.subscription_id.x", None),
             ("$data", None),
+            ("[\"$\"]", None),
         ] {
             let value = path(text).get(&body).map(ToString::to_string);
             assert_eq!(value.as_deref(), found, "{text}");
@@ -309,6 +311,7 @@ mod tests {
             ("data.items[*]", 10, "brackets hold a number"),
             ("data.*", 5, "one value"),
             ("data.a b", 5, "one value"),
+            ("data.$.a", 5, "one value"),
             ("data.items[-1]", 10, "brackets hold a number"),
             ("data.items[+1]", 10, "brackets hold a number"),
             (
