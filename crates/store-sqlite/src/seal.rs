@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use dunlin_store::{KeyId, Keyring, Place, SealError, SealKey, StoreError, StoreResult, key_of};
 use dunlin_types::{Code, Seq};
-use rusqlite::{Connection, Error, Result, params};
+use rusqlite::{Connection, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -183,13 +183,14 @@ fn is_swept(db: &Connection) -> StoreResult<bool> {
 
 /// Everything is sealed with that key, and nothing with another.
 fn only_key(db: &Connection, id: KeyId) -> StoreResult<()> {
-    let set = || {
-        db.execute("UPDATE seal SET swept = 1 WHERE id = 0", [])?;
-        db.execute(
-            "DELETE FROM seal_key WHERE id <> ?1",
-            params![id.to_string()],
-        )
-    };
-    set().map_err(coded)?;
+    let sql = "DELETE FROM seal_key WHERE id <> ?1";
+    db.execute(sql, [id.to_string()]).map_err(coded)?;
+    Ok(())
+}
+
+/// Nothing is left in plain text, nor traces of it.
+fn swept(db: &Connection) -> StoreResult<()> {
+    let sql = "UPDATE seal SET swept = 1 WHERE id = 0";
+    db.execute(sql, []).map_err(coded)?;
     Ok(())
 }

@@ -304,36 +304,40 @@ fn a_start_without_the_key_names_it_and_makes_no_other() {
 #[test]
 fn a_value_that_was_moved_changed_or_put_there_in_plain_text_is_refused() {
     let edits = [
-        "UPDATE secret SET text = (SELECT text FROM secret WHERE owner = 11 AND n = 0) \
-         WHERE owner = 12",
-        "UPDATE secret SET text = text || 'A' WHERE owner = 14",
-        "UPDATE secret SET text = 'whsec_mine' WHERE owner = 15",
-        "UPDATE endpoint SET config = (SELECT config FROM endpoint WHERE id = 30) \
-         WHERE id = 40",
+        (
+            "UPDATE secret SET text = (SELECT text FROM secret WHERE owner = 11 AND n = 0) \
+             WHERE owner = 12",
+            "DELETE FROM secret WHERE owner = 12",
+        ),
+        (
+            "UPDATE secret SET text = text || 'A' WHERE owner = 14",
+            "DELETE FROM secret WHERE owner = 14",
+        ),
+        (
+            "UPDATE secret SET text = 'whsec_mine' WHERE owner = 15",
+            "DELETE FROM secret WHERE owner = 15",
+        ),
+        (
+            "UPDATE endpoint SET config = (SELECT config FROM endpoint WHERE id = 30) \
+             WHERE id = 40",
+            "DELETE FROM endpoint WHERE id = 40",
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     let store = sealed(dir.path(), &[]);
     fill(&store);
     let (_writer, _) = store.writer(AT).unwrap();
-    for edit in edits {
+    for (edit, spoiled) in edits {
         let file = Connection::open(dir.path().join("dunlin.db")).unwrap();
-        file.execute_batch(&format!("SAVEPOINT here; {edit}"))
-            .unwrap();
-        file.execute_batch("COMMIT").unwrap();
-        let refused = store.reader().unwrap().restore(&mut |_| ()).unwrap_err();
+        assert!(file.execute(edit, []).unwrap() > 0);
+        let restored = store.reader().unwrap().restore(&mut |_| ());
+        let refused = restored.expect_err(edit);
         assert_eq!(refused.code, Code::SealBroken, "{edit}");
         assert!(!refused.detail.contains(CANARY), "{}", refused.detail);
-        fix(&file);
+        // So that the next edit is the only one.
+        file.execute(spoiled, []).unwrap();
     }
     assert!(store.reader().unwrap().restore(&mut |_| ()).is_ok());
-}
-
-/// Removes the rows that the edits spoiled.
-fn fix(file: &Connection) {
-    file.execute_batch(
-        "DELETE FROM secret WHERE owner IN (12, 14, 15); DELETE FROM endpoint WHERE id = 40",
-    )
-    .unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use dunlin_types::Code;
 use rusqlite::Connection;
 
 use super::rewrite::{self, Progress};
-use super::{checked, keys, only_key, use_key, used};
+use super::{checked, keys, only_key, swept, use_key, used};
 use crate::lock::Lock;
 use crate::{migrate, open};
 
@@ -97,8 +97,9 @@ fn reseal(
     let ring = checked(dir, all, &used(db)?)?;
     use_key(db, ring.current())?;
     let progress = rewrite::all(db, &ring, tell)?;
-    rewrite::wipe(db)?;
     only_key(db, ring.current())?;
+    rewrite::wipe(db)?;
+    swept(db)?;
     Ok(Rotated {
         to: ring.current(),
         from: all.iter().skip(1).map(SealKey::id).collect(),
