@@ -179,9 +179,7 @@ async fn forgotten(world: &mut World) {
         .ok("message.expungeAllContents", json!(["acme"]))
         .await;
     assert_eq!(task["task"], "application.purge_content", "{task}");
-    world.server.idle().await;
-    let task = world.ok("backgroundTask.get", json!([task["id"]])).await;
-    assert_eq!(task["status"], "finished", "{task}");
+    world.finished(&task).await;
     let read = world.ok("message.get", json!(["acme", id, content])).await;
     assert_ne!(read["payload"], json!({ "secret": true }));
     world

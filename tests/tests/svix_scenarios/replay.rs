@@ -56,9 +56,8 @@ async fn came(world: &mut World, call: &str, args: Value, task: &str) -> Vec<u64
     let begun = world.ok(call, args).await;
     assert_eq!(begun["task"], task, "{begun}");
     assert!(text(&begun["id"]).starts_with("qtask_"), "{begun}");
+    let ended = world.finished(&begun).await;
     let came = world.arrived().await;
-    let ended = world.ok("backgroundTask.get", json!([begun["id"]])).await;
-    assert_eq!(ended["status"], "finished", "{ended}");
     assert_eq!(ended["data"]["messagesSent"], came.len(), "{ended}");
     let mut numbers: Vec<_> = came
         .iter()

@@ -413,6 +413,10 @@ async fn remove(State(api): State<Api>, Path((app, ep)): Path<(String, String)>)
 
 async fn secret(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
+    key_of(&endpoint)
+}
+
+fn key_of(endpoint: &Endpoint) -> Reply {
     let current = endpoint
         .secrets
         .iter()
@@ -429,8 +433,8 @@ async fn rotate(
 ) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     let (secret, grace_ms) = fields.checked(true)?;
-    rotated(&api, endpoint.id, secret, grace_ms).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    // SDKs differ: one reads the new key from the answer, the others read nothing.
+    key_of(&rotated(&api, endpoint.id, secret, grace_ms).await?)
 }
 
 async fn rotated(
