@@ -171,7 +171,9 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::SignatureMissing
         | Code::SignatureWrong
         | Code::TimestampOff => StatusCode::UNAUTHORIZED,
-        Code::HostRefused | Code::OriginRefused => StatusCode::FORBIDDEN,
+        Code::HostRefused | Code::OriginRefused | Code::SenderRefused | Code::ChallengeRefused => {
+            StatusCode::FORBIDDEN
+        }
         Code::NotFound | Code::SourceUnknown | Code::CardUnknown => StatusCode::NOT_FOUND,
         Code::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
         Code::Conflict | Code::StaleDispatch | Code::RunEnded => StatusCode::CONFLICT,

@@ -212,6 +212,7 @@ pub const TABLE: &[Route] = &[
     route("POST", "/in/{source}", Who::SourceSignature, Shape::Svix)
         .body(INBOUND_BODY_BYTES_MAX)
         .intake(),
+    read("/in/{source}", Who::SourceSignature, Shape::Svix),
     manage("GET", "/ingest/api/v1/source"),
     manage("POST", "/ingest/api/v1/source"),
     manage("GET", "/ingest/api/v1/source/{id}"),
@@ -220,6 +221,8 @@ pub const TABLE: &[Route] = &[
     manage("DELETE", "/ingest/api/v1/source/{id}"),
     manage("GET", "/ingest/api/v1/source/{id}/secret"),
     manage("POST", "/ingest/api/v1/source/{id}/secret/rotate"),
+    manage("POST", "/ingest/api/v1/source/{id}/token/rotate"),
+    manage("GET", "/ingest/api/v1/source/{id}/errors"),
     // Webhooks out.
     manage("GET", "/api/v1/health"),
     manage("GET", "/api/v1/app"),

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use dunlin_types::limits;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -14,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Layer as _;
 
 use crate::state::Api;
 
@@ -43,8 +46,8 @@ async fn serve_router(
             () = &mut shutdown => break,
             arrived = door.next(&listener) => arrived?,
         };
-        if let Some((stream, place)) = arrived {
-            door.open(stream, place, &graceful);
+        if let Some(arrived) = arrived {
+            door.open(arrived, &graceful);
         }
     }
     drop(listener);
@@ -58,9 +61,16 @@ async fn serve_router(
     Ok(())
 }
 
+/// A connection, and its place among those that are open.
+struct Arrived {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
 /// What connections go through.
 struct Door {
-    service: TowerToHyperService<Router>,
+    router: Router,
     builder: Arc<Builder<TokioExecutor>>,
     places: Arc<Semaphore>,
 }
@@ -80,23 +90,24 @@ impl Door {
             .max_header_list_size(limits::HTTP_HEAD_BYTES_MAX as u32)
             .keep_alive_interval(Duration::from_millis(limits::HTTP_HEAD_MS_MAX));
         Self {
-            service: TowerToHyperService::new(router),
+            router,
             builder: Arc::new(builder),
             places: Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX)),
         }
     }
 
     /// The next connection, once there is a place for it; none if it was gone again.
-    async fn next(
-        &self,
-        listener: &TcpListener,
-    ) -> io::Result<Option<(TcpStream, OwnedSemaphorePermit)>> {
+    async fn next(&self, listener: &TcpListener) -> io::Result<Option<Arrived>> {
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
         match listener.accept().await {
-            Ok((stream, _)) => Ok(Some((stream, place))),
+            Ok((stream, peer)) => Ok(Some(Arrived {
+                stream,
+                peer,
+                place,
+            })),
             Err(error) if is_of_one_connection(&error) => Ok(None),
             Err(error) => {
                 tracing::error!(%error, "no connection could be taken");
@@ -106,12 +117,18 @@ impl Door {
         }
     }
 
-    fn open(&self, stream: TcpStream, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+    fn open(&self, arrived: Arrived, graceful: &GracefulShutdown) {
+        let Arrived {
+            stream,
+            peer,
+            place,
+        } = arrived;
         // Answers are small and someone waits for each.
         let _ = stream.set_nodelay(true);
+        let service = Extension(ConnectInfo(peer)).layer(self.router.clone());
         let connection = self
             .builder
-            .serve_connection(TokioIo::new(stream), self.service.clone())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -8,6 +8,8 @@ use dunlin_node::{Jobs, Node, ServerKind};
 use dunlin_types::{Secret, Timestamp};
 use dunlin_wire::sign::SigningKey;
 
+use crate::inbound::Meter;
+
 /// How the HTTP side is set up.
 #[derive(Clone, Debug)]
 pub struct ApiOptions {
@@ -69,6 +71,8 @@ pub struct Api {
     pub jobs: Jobs,
     /// When it began to serve.
     pub started: Timestamp,
+    /// What sources refused of late.
+    pub(crate) refusals: Arc<Meter>,
 }
 
 impl Api {
@@ -78,6 +82,7 @@ impl Api {
         Self {
             jobs: Jobs::new(node.clone()),
             started: node.now(),
+            refusals: Arc::default(),
             node,
             options: Arc::new(options),
         }

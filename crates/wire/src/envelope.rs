@@ -169,14 +169,16 @@ impl Visitor<'_> for Is<'_> {
     }
 }
 
-/// The body as JSON: that of a form is made into an object, all others are left as they are.
+/// The body as JSON: that of a form is made into an object, all others are left as they are. So is
+/// one that only calls itself a form, as tools do by default.
 ///
 /// # Errors
 /// As [`crate::form::to_json`].
 pub fn json_body<'b>(content_type: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Coded> {
     let kind = content_type.unwrap_or_default().split(';').next();
     let kind = kind.unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let is_json = body.trim_ascii_start().starts_with(b"{");
+    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !is_json {
         return crate::form::to_json(body).map(Cow::Owned);
     }
     Ok(Cow::Borrowed(body))

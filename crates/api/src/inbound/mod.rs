@@ -1,150 +1,139 @@
 //! Webhooks that come in: `/in/{source}`. Verified over the raw bytes before anything reads them,
 //! and answered only after the commit that holds them.
 
-mod envelope;
+mod challenge;
+mod door;
+mod kept;
+mod refusal;
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::get;
 use bytes::Bytes;
 use dunlin_delivery::{Answer, Input, NewMessage, Source};
 use dunlin_types::limits::{INBOUND_BODY_BYTES_MAX, MESSAGE_DEDUPE_MS};
-use dunlin_types::{Code, Coded, DedupeKey, Timestamp};
-use dunlin_wire::standard_webhooks::{SignatureHeaders, WebhookKey, verify};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use dunlin_types::{Coded, DedupeKey, Scheme, Timestamp};
+use dunlin_wire::envelope::{Envelope, envelope, json_body};
+use dunlin_wire::verify::{Inbound, slack_challenge, verify};
+use http::{HeaderMap, header};
 use serde_json::json;
 
-use crate::error::{ERROR_HEADER, Refused, Reply};
+pub(crate) use refusal::Meter;
+
+use crate::error::Reply;
 use crate::state::Api;
 use crate::svix::fields::read_body;
 use crate::svix::odd_answer;
+use door::Peer;
+use refusal::Visit;
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/in/{source}", post(accept))
+    Router::new().route("/in/{source}", get(challenge::answer).post(accept))
 }
 
 async fn accept(
     State(api): State<Api>,
-    Path(source): Path<String>,
+    Path(path): Path<String>,
+    Peer(ip): Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    let Some(source) = api.node.config().find_source(&source).cloned() else {
-        return Err(Refused::plain(Code::SourceUnknown));
+    let source = door::find(&api.node.config(), &path)?;
+    let visit = Visit {
+        api: &api,
+        source: &source,
+        ip,
+        headers: &headers,
     };
-    let body = read_body(body, INBOUND_BODY_BYTES_MAX).await?;
-    let signed = SignatureHeaders::of(&headers);
-    if let Err(error) = verified(&source, signed, &body, api.node.now()) {
-        return unverified(&source, error);
+    if let Err(error) = door::lets_in(&source, ip) {
+        return visit.refuse(error, 0).await;
     }
-    let event_type = envelope::event_type(&body)?;
-    let provider_id = signed.id.unwrap_or_default().to_owned();
-    let message = message(provider_id.clone(), event_type, &headers, body);
+    let body = read_body(body, INBOUND_BODY_BYTES_MAX).await?;
+    let bytes = body.len();
+    let message = match take(&source, &headers, body, api.node.now()) {
+        Err(error) => return visit.refuse(error, bytes).await,
+        Ok(Taken::Challenge(text)) => return Ok(text.into_response()),
+        Ok(Taken::Message(message)) => message,
+    };
+    let provider_id = message.provider_id.clone();
+    let answer = store(&api, source, message).await?;
+    answered(answer, &provider_id)
+}
+
+/// What a verified request is.
+enum Taken {
+    /// A message.
+    Message(NewMessage),
+    /// A question whether somebody is here, and its answer.
+    Challenge(String),
+}
+
+fn take(source: &Source, headers: &HeaderMap, raw: Bytes, now: Timestamp) -> Result<Taken, Coded> {
+    let valid = source.secrets.iter().filter(|one| one.is_valid(now));
+    let secrets = valid.map(|one| one.secret.reveal());
+    let inbound = Inbound {
+        headers,
+        body: &raw,
+        now,
+    };
+    let verified = verify(source.kind, &source.config, secrets, inbound)?;
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let body = match json_body(content_type.and_then(|text| text.to_str().ok()), &raw)? {
+        Cow::Borrowed(_) => raw.clone(),
+        Cow::Owned(json) => Bytes::from(json),
+    };
+    if source.kind.scheme() == Scheme::Slack
+        && let Some(challenge) = slack_challenge(&body)
+    {
+        return Ok(Taken::Challenge(challenge));
+    }
+    let Envelope {
+        provider_id,
+        event_type,
+    } = envelope(&verified, &body)?;
+    Ok(Taken::Message(NewMessage {
+        provider_id,
+        event_type,
+        body_hash: body_hash(&body),
+        body,
+        headers: kept::with_a_message(headers, &source.config),
+        channels: Vec::new(),
+    }))
+}
+
+async fn store(api: &Api, source: Arc<Source>, message: NewMessage) -> Result<Answer, Coded> {
     let source = source.id;
-    let asked = api.node.delivery_intake(move |token| Input::Accept {
+    let accept = move |token| Input::Accept {
         token,
         source,
         message,
-    });
-    match asked.await? {
-        Answer::Refused(error) => Err(error.into()),
-        Answer::Accepted { message } => {
-            let body = json!({"id": message.to_string(), "eventId": provider_id});
-            Ok(axum::Json(body).into_response())
-        }
+    };
+    api.node.delivery_intake(accept).await
+}
+
+fn answered(answer: Answer, provider_id: &str) -> Reply {
+    let body = match answer {
+        Answer::Refused(error) => return Err(error.into()),
+        Answer::Accepted { message } => json!({"id": message.to_string(), "eventId": provider_id}),
         Answer::Repeat { message, conflict } => {
             if conflict {
                 let window_h = MESSAGE_DEDUPE_MS / 3_600_000;
                 tracing::warn!(%message, window_h, "a message came again with another body");
             }
-            let body = json!({"id": message.to_string(), "duplicate": true});
-            Ok(axum::Json(body).into_response())
+            json!({"id": message.to_string(), "duplicate": true})
         }
-        _ => Err(odd_answer()),
-    }
-}
-
-fn verified(
-    source: &Source,
-    headers: SignatureHeaders<'_>,
-    body: &[u8],
-    now: Timestamp,
-) -> Result<(), Coded> {
-    let valid = source.secrets.iter().filter(|one| one.is_valid(now));
-    let keys: Vec<WebhookKey> = valid
-        .filter_map(|one| WebhookKey::parse(one.secret.reveal()).ok())
-        .collect();
-    verify(&keys, headers, body, now)
-}
-
-/// A bad id is the sender's error. All else gets one and the same body, so that it teaches nothing;
-/// the code in the header tells only what the sender can see for itself.
-fn unverified(source: &Source, error: Coded) -> Reply {
-    tracing::info!(source = source.name, %error, "a webhook was refused");
-    if error.code == Code::WebhookIdBad {
-        return Err(error.into());
-    }
-    let mut response: Response = (
-        StatusCode::UNAUTHORIZED,
-        "the webhook could not be verified\n",
-    )
-        .into_response();
-    if let Ok(code) = HeaderValue::from_str(&error.code.to_string()) {
-        response.headers_mut().insert(ERROR_HEADER, code);
-    }
+        _ => return Err(odd_answer()),
+    };
+    let response: Response = axum::Json(body).into_response();
     Ok(response)
-}
-
-fn message(
-    provider_id: String,
-    event_type: String,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> NewMessage {
-    NewMessage {
-        provider_id,
-        event_type,
-        body_hash: body_hash(&body),
-        body,
-        headers: kept_headers(headers),
-        channels: Vec::new(),
-    }
 }
 
 /// Sixteen bytes that tell a repeat from a conflict.
 pub(crate) fn body_hash(body: &[u8]) -> [u8; 16] {
     DedupeKey::new(b"body", body).0
-}
-
-/// The headers that help later; never credentials or cookies.
-fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let is_kept = |name: &str| {
-        matches!(name, "content-type" | "user-agent")
-            || name.starts_with("webhook-")
-            || name.starts_with("svix-")
-    };
-    let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
-    kept.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_headers_that_help_later_are_kept() {
-        let mut headers = HeaderMap::new();
-        for name in ["content-type", "user-agent", "webhook-id", "svix-id"] {
-            headers.insert(name, HeaderValue::from_static("x"));
-        }
-        for name in ["authorization", "cookie", "x-forwarded-for", "host"] {
-            headers.insert(name, HeaderValue::from_static("secret"));
-        }
-        let kept = kept_headers(&headers);
-        assert_eq!(kept.len(), 4);
-        assert!(kept.iter().all(|(_, value)| value == "x"));
-    }
 }

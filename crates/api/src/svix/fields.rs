@@ -176,10 +176,18 @@ pub(crate) struct RotateIn {
 impl RotateIn {
     /// The new secret, and how long the one before stays valid.
     pub(crate) fn checked(self, signs: bool) -> Result<(Secret, i64), Refused> {
-        let secret = match self.key.as_deref() {
-            Some(key) => checked_secret(key, &["body", "key"], signs)?,
-            None => new_secret(),
-        };
+        self.checked_by(|key| match key {
+            Some(key) => checked_secret(key, &["body", "key"], signs),
+            None => Ok(new_secret()),
+        })
+    }
+
+    /// The same, with other rules for the secret.
+    pub(crate) fn checked_by(
+        self,
+        secret: impl FnOnce(Option<&str>) -> Result<Secret, Refused>,
+    ) -> Result<(Secret, i64), Refused> {
+        let secret = secret(self.key.as_deref())?;
         let grace_ms = match self.grace_period_seconds {
             None => SECRET_GRACE_MS_DEFAULT,
             Some(secs) if (0..=SECRET_GRACE_MS_MAX / 1000).contains(&secs) => secs * 1000,

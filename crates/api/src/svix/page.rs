@@ -212,6 +212,15 @@ impl<T> Slice<T> {
         id: impl Fn(&T) -> String,
         show: impl FnMut(T) -> U,
     ) -> Reply {
+        Ok(axum::Json(self.list(id, show)).into_response())
+    }
+
+    /// The same, for answers that tell more beside the list.
+    pub(crate) fn list<U: Serialize>(
+        self,
+        id: impl Fn(&T) -> String,
+        show: impl FnMut(T) -> U,
+    ) -> List<U> {
         let edge = |edge: Option<&T>, stopped_here: bool| {
             let stopped = self.stopped_at.as_ref().filter(|_| stopped_here);
             stopped.or(edge).map(&id)
@@ -221,18 +230,18 @@ impl<T> Slice<T> {
         let previous = first.map(|id| format!("-{id}"));
         let done = !self.more;
         let data: Vec<U> = self.rows.into_iter().map(show).collect();
-        Ok(axum::Json(List {
+        List {
             data,
             iterator,
             previous,
             done,
-        })
-        .into_response())
+        }
     }
 }
 
-#[derive(Serialize)]
-struct List<U> {
+/// A list as the API writes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct List<U> {
     data: Vec<U>,
     iterator: Option<String>,
     #[serde(rename = "prevIterator")]

@@ -7,5 +7,7 @@ mod explain;
 mod harness;
 mod inbound;
 mod lists;
+mod refusals;
+mod schemes;
 mod simulate;
 mod sources;

@@ -119,5 +119,127 @@ async fn a_deleted_source_takes_nothing_and_its_messages_stay() {
     server
         .patch(&format!("{SOURCES}/dodo"), json!({}))
         .await
-        .is(501, "E0108");
+        .is(404, "E0207");
+}
+
+#[tokio::test]
+async fn a_source_is_changed_in_part_or_as_a_whole() {
+    let server = server().await;
+    let mut fields = source("shop");
+    fields["uid"] = json!("shop-uid");
+    fields["metadata"] = json!({"team": "a"});
+    let id = server.post(SOURCES, fields).await.is(201, "").json()["id"].clone();
+    server.source().await;
+
+    let change = json!({"name": "store", "config": {"mode": "live"}});
+    let changed = server
+        .patch(&format!("{SOURCES}/shop"), change)
+        .await
+        .is(200, "")
+        .json();
+    assert_eq!(
+        (
+            &changed["id"],
+            &changed["name"],
+            &changed["uid"],
+            &changed["config"]["mode"]
+        ),
+        (&id, &json!("store"), &json!("shop-uid"), &json!("live"))
+    );
+    assert_eq!(changed["metadata"], json!({"team": "a"}));
+    server
+        .get(&format!("{SOURCES}/shop"))
+        .await
+        .is(404, "E0207");
+
+    let path = format!("{SOURCES}/store");
+    let replaced = server
+        .put(&path, json!({"name": "store"}))
+        .await
+        .is(200, "")
+        .json();
+    assert_eq!(
+        (
+            &replaced["uid"],
+            &replaced["config"]["mode"],
+            &replaced["metadata"]
+        ),
+        (&Value::Null, &Value::Null, &json!({}))
+    );
+    let secret = server.get(&format!("{path}/secret")).await.json();
+    assert_eq!(secret["key"], SECRET, "it stays if none is given");
+
+    server
+        .patch(&path, json!({"name": "dodo"}))
+        .await
+        .is(409, "E0103");
+    server
+        .patch(&path, json!({"type": "dodo"}))
+        .await
+        .is(422, "E0100");
+    server
+        .patch(&path, json!({"config": {"secret": "whsec_"}}))
+        .await
+        .is(422, "E0206");
+    let other = json!({"config": {"secret": crate::harness::OTHER_SECRET}});
+    let shown = server.patch(&path, other).await.is(200, "").json();
+    let secrets = shown["secrets"].as_array().unwrap();
+    assert_eq!((secrets.len(), &secrets[0]["expiresAt"]), (2, &Value::Null));
+    assert!(secrets[1]["expiresAt"].is_string());
+    for (id, secret) in [("evt-1", SECRET), ("evt-2", crate::harness::OTHER_SECRET)] {
+        let hook = Webhook::signed(secret, id, BODY.as_bytes(), server.node.now());
+        server.ask(hook.request("store")).await.is(200, "");
+    }
+}
+
+#[tokio::test]
+async fn a_new_url_closes_the_ones_before() {
+    let server = server().await;
+    let id = server.source().await;
+    let mut urls = Vec::new();
+    for _ in 0..2 {
+        let told = server
+            .post(&format!("{SOURCES}/dodo/token/rotate"), json!({}))
+            .await;
+        let url = told.is(200, "").json()["ingestUrl"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        urls.push(url.split_once("/in/").unwrap().1.to_owned());
+    }
+    let shown = server.get(&format!("{SOURCES}/dodo")).await.json();
+    assert!(shown["ingestUrl"].as_str().unwrap().ends_with(&urls[1]));
+    let token = urls[1].split_once('.').unwrap().1;
+    for (path, status, code) in [
+        ("dodo", 404, "E0207"),
+        (id.as_str(), 404, "E0207"),
+        (urls[0].as_str(), 404, "E0207"),
+        (urls[1].as_str(), 200, ""),
+        (&format!("dodo.{token}"), 200, ""),
+        (&format!("{}x", urls[1]), 404, "E0207"),
+        (&format!("{id}."), 404, "E0207"),
+    ] {
+        let hook = Webhook::of("evt-1", BODY, server.node.now());
+        server.ask(hook.request(path)).await.is(status, code);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_the_provider_makes_is_not_made_here() {
+    let server = server().await;
+    for kind in ["stripe", "slack", "shopify", "github", "clerk"] {
+        let secret = if kind == "clerk" {
+            SECRET
+        } else {
+            "0123456789abcdef0123456789abcdef"
+        };
+        let fields = json!({"name": kind, "type": kind, "config": {"secret": secret}});
+        server.post(SOURCES, fields).await.is(201, "");
+        let rotate = format!("{SOURCES}/{kind}/secret/rotate");
+        let told = server.post(&rotate, json!({})).await;
+        match kind {
+            "github" | "clerk" => drop(told.is(204, "")),
+            _ => drop(told.is(422, "E0206")),
+        }
+    }
 }
