@@ -133,7 +133,7 @@ async fn messages_and_destinations(world: &mut World, Seen { app, ep, msg }: &Se
 
     let call = "messageAttempt.listAttemptedDestinations";
     let found = world.ok(call, json!([app, msg, { "limit": 10 }])).await;
-    assert_eq!(column(&found, "id"), [ep.clone()]);
+    assert_eq!(column(&found, "id"), [ep.as_str()]);
     assert_eq!(found["data"][0]["status"], 0, "{found}");
     assert_eq!(found["data"][0]["url"], world.hook.url());
     world.missing(call, json!([app, "nothing"])).await;
