@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::fail::Failure;
 use crate::term::complain;
-use crate::{demo, dev, logging, simulate, start, trigger};
+use crate::{connect_dodo, demo, dev, logging, seal, simulate, start, trigger};
 
 const ABOUT: &str = "Dunlin turns payment webhooks into work that always finishes: a webhook gateway \
 and a durable function engine for the Inngest SDKs, in one program.";
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "Examples:
   dunlin simulate handler.js --event payment.succeeded
                                        try a transformation without a server
   dunlin start --config dunlin.toml    production server
+  dunlin rotate-seal-key               exchange the key that seals secrets on disk
 
 Settings come from flags, DUNLIN_* variables and dunlin.toml, the strongest first.
 Each error code has a page in docs/errors. Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -48,9 +49,23 @@ const TRIGGER_EXAMPLES: &str = "Examples:
   dunlin trigger dispute.opened --to https://example.com/hook --secret whsec_…
   dunlin trigger --list";
 
+const CONNECT_DODO_EXAMPLES: &str = "Examples:
+  DODO_PAYMENTS_API_KEY=… dunlin connect-dodo --public-url https://hooks.example.com
+  dunlin connect-dodo --mode live --server https://hooks.example.com
+
+The key comes from DODO_PAYMENTS_API_KEY, or is asked for. Run again, it changes nothing.";
+
 const SIMULATE_EXAMPLES: &str = "Examples:
   dunlin simulate handler.js --event payment.succeeded
   dunlin simulate handler.js --payload webhook.json --var REGION=eu";
+
+const ROTATE_EXAMPLES: &str = "Examples:
+  dunlin rotate-seal-key --data-dir /var/lib/dunlin
+                                       a new key in the folder's file seal.key
+  DUNLIN_SEAL_KEY=NEW,OLD dunlin rotate-seal-key
+                                       the first of these keys, for servers that are given theirs
+
+The server has to be stopped. After a crash, do it again: it goes on where it ended.";
 
 /// Durable functions on payment webhooks.
 #[derive(Debug, Parser)]
@@ -77,9 +92,15 @@ enum Command {
     /// Send a signed sample webhook of a Dodo Payments event type
     #[command(after_help = TRIGGER_EXAMPLES)]
     Trigger(TriggerArgs),
+    /// Have Dodo Payments send its webhooks to a server: registers the URL, fetches the secret
+    #[command(after_help = CONNECT_DODO_EXAMPLES)]
+    ConnectDodo(ConnectDodoArgs),
     /// Run a transformation on a sample, without a server
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
+    /// Seal the secrets on disk with another key, while the server is stopped
+    #[command(after_help = ROTATE_EXAMPLES)]
+    RotateSealKey(RotateSealKeyArgs),
 }
 
 /// Settings of both servers, as flags. Field names are the keys of the file.
@@ -105,6 +126,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FOLDER", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<String>,
+    /// Key that seals secrets on disk, 32 bytes in hex or base64; further ones open what they
+    /// sealed (repeatable; better DUNLIN_SEAL_KEY, with commas) [default: seal.key in the folder]
+    #[arg(long, value_name = "KEY", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) seal_key: Vec<String>,
     /// Serve URL of an app, such as http://localhost:3000/api/inngest (repeatable)
     #[arg(long, short = 'u', value_name = "URL", help_heading = "Apps")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -283,6 +309,39 @@ pub(crate) struct TriggerArgs {
     pub(crate) secret: Option<String>,
 }
 
+/// `dunlin connect-dodo`
+#[derive(Args, Debug)]
+pub(crate) struct ConnectDodoArgs {
+    /// Which of Dodo's two worlds: test or live, each with keys of its own
+    #[arg(long, value_name = "MODE", default_value = "test", value_parser = ["test", "live"])]
+    pub(crate) mode: String,
+    /// URL under which Dodo reaches the server [default: what the server says of itself]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Source to use, made if there is none [default: dodo, or dodo-live]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Server that has the source
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8288",
+        env = "DUNLIN_SERVER"
+    )]
+    pub(crate) server: String,
+    /// The server's admin token, which `dunlin start` asks for
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "DUNLIN_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) admin_token: Option<String>,
+    /// Another address of Dodo's API, for tests
+    #[arg(long, value_name = "URL", hide = true)]
+    pub(crate) dodo_url: Option<String>,
+}
+
 /// `dunlin simulate`
 #[derive(Args, Debug)]
 pub(crate) struct SimulateArgs {
@@ -300,6 +359,24 @@ pub(crate) struct SimulateArgs {
     /// A variable of the endpoint, webhook.env in the script (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) var: Vec<String>,
+}
+
+/// `dunlin rotate-seal-key`
+#[derive(Args, Debug, Default, Serialize)]
+pub(crate) struct RotateSealKeyArgs {
+    /// Folder of the data [default: ./.dunlin]
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_dir: Option<String>,
+    /// The key to seal with, and behind it those that sealed so far (repeatable; better
+    /// DUNLIN_SEAL_KEY, with commas) [default: a new one, kept in seal.key in the folder]
+    #[arg(long, value_name = "KEY")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) seal_key: Vec<String>,
+    /// File with settings [default: ./dunlin.toml if there is one]
+    #[arg(long, value_name = "FILE", env = "DUNLIN_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
@@ -342,7 +419,9 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Start(args) => start::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Trigger(args) => trigger::run(args).await,
+        Command::ConnectDodo(args) => connect_dodo::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::RotateSealKey(args) => seal::run(args),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dunlin_egress::AddressPolicy;
 use dunlin_engine::{CallLimits, Missed};
+use dunlin_store::SealKey;
 use dunlin_types::{Code, Secret, limits};
 use dunlin_wire::duration::parse_duration;
 use dunlin_wire::sign::SigningKey;
@@ -40,6 +41,7 @@ struct Raw {
     allow_host: Option<Words>,
     public_url: Option<Word>,
     data_dir: Option<Word>,
+    seal_key: Option<Words>,
     memory: Option<Word>,
     sdk_url: Option<Words>,
     no_discovery: Option<Word>,
@@ -61,12 +63,13 @@ struct Raw {
 }
 
 /// The names of [`Raw`].
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "host",
     "port",
     "allow_host",
     "public_url",
     "data_dir",
+    "seal_key",
     "memory",
     "sdk_url",
     "no_discovery",
@@ -116,6 +119,8 @@ pub(crate) struct Settings {
     pub(crate) allow_hosts: Vec<String>,
     pub(crate) public_url: Option<String>,
     pub(crate) data_dir: PathBuf,
+    /// The first seals; none where the data folder has a file for them.
+    pub(crate) seal_keys: Vec<SealKey>,
     pub(crate) memory: bool,
     pub(crate) sdk_urls: Vec<String>,
     pub(crate) discover: bool,
@@ -181,6 +186,7 @@ impl Named<'_> {
             data_dir: raw
                 .data_dir
                 .map_or_else(|| DATA_DIR.into(), |dir| dir.0.into()),
+            seal_keys: self.seal_keys(raw.seal_key.unwrap_or_default().0)?,
             memory: self.flag("memory", raw.memory)?,
             sdk_urls: self.sdk_urls(raw.sdk_url.unwrap_or_default().0)?,
             discover: !self.flag("no_discovery", raw.no_discovery)?,
@@ -354,6 +360,17 @@ impl Named<'_> {
         SigningKey::parse(&text)
             .map(Some)
             .map_err(|_| self.bad(name, "an even number of hex digits").remedy(hint))
+    }
+
+    fn seal_keys(&self, texts: Vec<String>) -> Result<Vec<SealKey>, Failure> {
+        if texts.len() > limits::SEAL_KEYS_MAX {
+            return Err(self.bad("seal_key", "a list that short: it has too many keys"));
+        }
+        let keys = texts.iter().map(|text| SealKey::parse(text));
+        let what = "a key of 32 bytes in hex or base64, or several with commas";
+        let hint = "make one: openssl rand -hex 32";
+        keys.collect::<Option<_>>()
+            .ok_or_else(|| self.bad("seal_key", what).remedy(hint))
     }
 
     fn cron_missed(&self, word: Option<Word>) -> Result<Missed, Failure> {

@@ -58,6 +58,11 @@ impl Reply {
         self.status / 100 == 2
     }
 
+    /// Whether it is a refusal with that code.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code.as_deref() == Some(code.to_string().as_str())
+    }
+
     /// The server's own words for a refusal, its code first.
     pub(crate) fn refusal(&self) -> String {
         let field = |name: &str| match &self.json[name] {
@@ -67,6 +72,7 @@ impl Reply {
         };
         let words = field("detail")
             .or_else(|| field("error"))
+            .or_else(|| field("message"))
             .unwrap_or_else(|| self.text.trim().to_owned());
         let code = self
             .code
@@ -125,6 +131,17 @@ impl HttpClient {
         url: &str,
         body: Option<Value>,
     ) -> Result<Value, Failure> {
+        let reply = self.request(method, url, body).await?;
+        self.accepted(url, reply)
+    }
+
+    /// Asks the server for something; any answer is an answer.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, Failure> {
         let mut headers = HeaderMap::new();
         if body.is_some() {
             headers.insert(
@@ -136,15 +153,18 @@ impl HttpClient {
             headers.insert(header::AUTHORIZATION, bearer(token)?);
         }
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let reply = self.send(method, url, headers, body).await?;
+        self.send(method, url, headers, body).await
+    }
+
+    /// What the server answered, unless it refused.
+    pub(crate) fn accepted(&self, url: &str, reply: Reply) -> Result<Value, Failure> {
         if reply.is_success() {
             return Ok(reply.json);
         }
         let failure = Failure::new(Code::RequestRefused, format!("{url}: {}", reply.refusal()));
-        let is = |code: Code| reply.code.as_deref() == Some(code.to_string().as_str());
-        Err(if is(Code::Unauthorized) {
+        Err(if reply.is(Code::Unauthorized) {
             failure.remedy("name the server's admin token: --admin-token")
-        } else if is(Code::SourceUnknown) {
+        } else if reply.is(Code::SourceUnknown) {
             failure.remedy("make the source first, or name another one: --source")
         } else {
             failure

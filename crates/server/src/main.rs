@@ -5,12 +5,14 @@
 
 mod cli;
 mod config;
+mod connect_dodo;
 mod demo;
 mod dev;
 mod fail;
 mod http_client;
 mod logging;
 mod sample;
+mod seal;
 mod serving;
 mod set_path;
 mod simulate;

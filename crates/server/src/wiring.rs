@@ -79,13 +79,13 @@ fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     if settings.memory {
         return Ok(Arc::new(MemoryStore::new()));
     }
-    let opened = SqliteStore::new(&settings.data_dir);
+    let opened = SqliteStore::sealed(&settings.data_dir, settings.seal_keys.clone());
     opened
         .map(|store| Arc::new(store) as Arc<dyn Store>)
         .map_err(|error| unopened(settings, Coded::new(error.code, error.detail)))
 }
 
-fn unopened(settings: &Settings, error: Coded) -> Failure {
+pub(crate) fn unopened(settings: &Settings, error: Coded) -> Failure {
     let locked = error.code == Code::StoreLocked;
     let failure = Failure::from(error);
     match locked {

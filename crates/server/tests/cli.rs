@@ -7,6 +7,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+#[path = "cli/connect_dodo.rs"]
+mod connect_dodo;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_dunlin");
 
 /// The binary in a folder of its own, without settings from the environment of the tests.
@@ -97,7 +100,14 @@ fn help_names_every_command_and_each_has_its_own() {
     let folder = folder();
     let help = say(folder.path(), &["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["dev", "start", "demo", "trigger", "simulate"] {
+    for command in [
+        "dev",
+        "start",
+        "demo",
+        "trigger",
+        "connect-dodo",
+        "simulate",
+    ] {
         assert!(
             help.out.contains(&format!("\n  {command} ")),
             "{}",
@@ -279,6 +289,52 @@ fn two_servers_do_not_share_one_folder() {
         "{}",
         said.err
     );
+}
+
+/// The keys in the folder's file.
+fn seal_keys(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(".dunlin/seal.key")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_key_that_seals_is_exchanged_while_the_server_is_stopped() {
+    let folder = folder();
+    let rotate = ["rotate-seal-key"];
+    let nothing = say(folder.path(), &rotate);
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.err.contains("E0805"), "{}", nothing.err);
+    let mut server = Server::dev(folder.path());
+    let old = seal_keys(folder.path());
+    let busy = say(folder.path(), &rotate);
+    assert_eq!(busy.code, Some(1));
+    assert!(busy.err.contains("E0705"), "{}", busy.err);
+    assert_eq!(server.terminate(), Some(0));
+
+    let done = say(folder.path(), &rotate);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let new = seal_keys(folder.path());
+    assert!(new.len() == 1 && new != old);
+    assert!(done.out.contains("seal.key"), "{}", done.out);
+    assert!(done.err.contains("rows"), "{}", done.err);
+    for key in old.iter().chain(&new) {
+        assert!(!done.out.contains(key) && !done.err.contains(key));
+    }
+    let mut server = Server::dev(folder.path());
+    let sent = say(
+        folder.path(),
+        &["trigger", "payment.succeeded", "--server", &server.url],
+    );
+    assert_eq!(sent.code, Some(0), "{}", sent.err);
+    assert_eq!(server.terminate(), Some(0));
+
+    std::fs::remove_file(folder.path().join(".dunlin/seal.key")).unwrap();
+    let lost = say(folder.path(), &["dev", "--port", "0"]);
+    assert_eq!(lost.code, Some(1));
+    for text in ["E0706", "DUNLIN_SEAL_KEY", "seal.key"] {
+        assert!(lost.err.contains(text), "{}", lost.err);
+    }
 }
 
 #[test]

@@ -247,3 +247,19 @@ fn how_much_may_be_under_way_is_what_the_operator_says() {
         assert_eq!(failure.error.code, Code::ConfigBad, "{wrong}");
     }
 }
+
+#[test]
+fn the_key_that_seals_comes_first_and_one_that_is_none_is_not_shown() {
+    let new = "5ea1".repeat(16);
+    let both = format!("{new}, AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let pairs = [("DUNLIN_SEAL_KEY", both.as_str())];
+    let settings = load_with(Mode::Dev, DevArgs::default(), &pairs, "").unwrap();
+    assert_eq!(settings.seal_keys.len(), 2);
+    assert_eq!(settings.seal_keys[0].reveal().as_str(), new);
+    assert!(!format!("{settings:?}").contains(&new));
+    let pairs = [("DUNLIN_SEAL_KEY", "s3cret")];
+    let failure = load_with(Mode::Dev, DevArgs::default(), &pairs, "").unwrap_err();
+    assert_eq!(failure.error.code, Code::ConfigBad);
+    assert!(failure.error.detail.contains("seal_key"), "{failure}");
+    assert!(!failure.error.detail.contains("s3cret"), "{failure}");
+}

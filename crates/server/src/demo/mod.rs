@@ -86,6 +86,7 @@ fn settings(folder: &std::path::Path, app_url: &str) -> Settings {
         allow_hosts: Vec::new(),
         public_url: None,
         data_dir: folder.join("data"),
+        seal_keys: Vec::new(),
         memory: false,
         sdk_urls: vec![app_url.to_owned()],
         discover: false,
