@@ -143,13 +143,7 @@ impl TlsIdentity {
                 .dangerous()
                 .with_custom_certificate_verifier(unchecked)
         } else {
-            let mut roots = RootCertStore::clone(roots);
-            for authority in &self.authorities {
-                roots
-                    .add(authority.clone())
-                    .map_err(|_| bad("a CA certificate cannot be used"))?;
-            }
-            config.with_root_certificates(roots)
+            config.with_root_certificates(self.roots_with(roots)?)
         };
         Ok(connector(match &self.client {
             Some(client) => {
@@ -158,6 +152,19 @@ impl TlsIdentity {
             }
             None => config.with_no_client_auth(),
         }))
+    }
+
+    fn roots_with(&self, usual: &Arc<RootCertStore>) -> Result<Arc<RootCertStore>, Coded> {
+        if self.authorities.is_empty() {
+            return Ok(Arc::clone(usual));
+        }
+        let mut roots = RootCertStore::clone(usual);
+        for authority in &self.authorities {
+            roots
+                .add(authority.clone())
+                .map_err(|_| bad("a CA certificate cannot be used"))?;
+        }
+        Ok(Arc::new(roots))
     }
 }
 

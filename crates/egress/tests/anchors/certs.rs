@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::server::{Server, read_request, serve};
 use crate::with_body;
@@ -121,7 +121,14 @@ pub(crate) async fn serve_tls(
     serve(move |tcp, _| {
         let acceptor = acceptor.clone();
         async move {
-            let mut tls = acceptor.accept(tcp).await?;
+            let mut tls = match acceptor.accept(tcp).into_fallible().await {
+                Ok(tls) => tls,
+                // A socket with something unread would be reset, and the alert with it.
+                Err((_, mut tcp)) => {
+                    tcp.shutdown().await?;
+                    return tcp.read_to_end(&mut Vec::new()).await.map(drop);
+                }
+            };
             loop {
                 read_request(&mut tls).await?;
                 tls.write_all(&with_body(b"sealed")).await?;
