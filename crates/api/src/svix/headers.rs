@@ -10,7 +10,7 @@ use dunlin_delivery::EndpointConfig;
 use dunlin_egress::is_secret_header;
 use http::{HeaderName, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::endpoint::{changing, updated};
 use super::fields::Fields;
@@ -57,16 +57,20 @@ impl HeadersPatch {
 /// Values that are secrets are only named.
 async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
+    Ok(axum::Json(shown(&endpoint.config.headers)).into_response())
+}
+
+/// Headers as both APIs show them.
+pub(crate) fn shown(headers: &BTreeMap<String, String>) -> Value {
     let is_secret = |name: &&String| {
         HeaderName::try_from(name.as_str()).is_ok_and(|name| is_secret_header(&name))
     };
-    let headers = &endpoint.config.headers;
     let sensitive: Vec<&String> = headers.keys().filter(is_secret).collect();
     let shown: BTreeMap<_, _> = headers
         .iter()
         .filter(|(name, _)| !is_secret(name))
         .collect();
-    Ok(axum::Json(json!({"headers": shown, "sensitive": sensitive})).into_response())
+    json!({"headers": shown, "sensitive": sensitive})
 }
 
 async fn replace(
