@@ -7,10 +7,10 @@ use rusqlite::{Connection, Result, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Secrets, failed, of_owner, only_key, place};
+use super::{Secrets, failed, of_owner, only_key, place, swept};
 use crate::checkpoint::checkpoint;
 use crate::error::coded;
-use crate::json::{self, EndpointJson, SourceJson};
+use crate::json::{self, EndpointJson, IntegrationJson, SourceJson};
 use crate::migrate::pragma;
 use crate::pack::seq;
 
@@ -33,7 +33,13 @@ struct Table {
     reseal: fn(&Keyring, Seq, &str) -> Result<Option<String>>,
 }
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
+    Table {
+        count: "SELECT count(*) FROM integration",
+        select: "SELECT id, 0, id, spec FROM integration WHERE id > ?1 + ?2 ORDER BY id LIMIT ?3",
+        update: "UPDATE integration SET spec = ?3 WHERE id = ?1 + ?2",
+        reseal: within::<IntegrationJson>,
+    },
     Table {
         count: "SELECT count(*) FROM secret",
         select: "SELECT owner, n, owner, text FROM secret WHERE (owner, n) > (?1, ?2) \
@@ -156,11 +162,12 @@ fn some_rows(
 /// Seals what an older program left in plain text.
 pub(super) fn sweep(db: &Connection, ring: &Keyring) -> StoreResult<()> {
     let done = all(db, ring, &mut |_| Ok(()))?;
+    only_key(db, ring.current())?;
     if done.of > 0 {
         wipe(db)?;
         tracing::info!(rows = done.sealed, "sealed the secrets of the store");
     }
-    only_key(db, ring.current())
+    swept(db)
 }
 
 /// Removes from the file and the log what rows that were changed or deleted left behind.
