@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dunlin_types::{Code, Coded, DedupeKey, Seq, Timestamp, Token, limits};
 
 use crate::{
-    Answer, Context, DedupeRow, Delivery, DeliveryRow, DeliveryState, Endpoint, Known, Loaded,
-    Message, NewMessage, Outcome, RepeatRow, Trigger, Write, route,
+    Answer, Context, DedupeRow, Delivery, DeliveryRow, DeliveryState, Endpoint, FilterInput, Known,
+    Loaded, Message, NewMessage, Outcome, RepeatRow, Trigger, Write, route,
 };
 
 /// The key under which a provider's id is remembered.
@@ -35,20 +35,79 @@ impl Delivery {
         {
             return repeat(token, known, new, cx, out);
         }
-        let message = message_row(new, app, Some(source), cx);
+        let hash = new.body_hash;
+        let answer = self.take_in(app, Some(source), new, cx, out);
+        if let Answer::Accepted { message } = answer {
+            let expires = cx.now.plus_ms(limits::MESSAGE_DEDUPE_MS);
+            out.writes
+                .push(taken_key(key, message.seq, hash, expires, cx.now));
+        }
+        out.answer(token, answer);
+    }
+
+    /// Somebody sends a message of their own.
+    pub(crate) fn create_message(
+        &mut self,
+        input: Creation,
+        loaded: &Loaded,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        let Creation {
+            token,
+            application,
+            message,
+            idempotency,
+        } = input;
+        if self.config.application(application).is_none() {
+            return out.answer(token, Answer::Refused(Coded::plain(Code::NotFound)));
+        }
+        let now = cx.now;
+        let known = |key: &DedupeKey| loaded.known.get(key).filter(|one| one.expires > now);
+        if let Some(first) = idempotency.as_ref().and_then(known) {
+            let message = message_id(first.at, first.seq);
+            return out.answer(token, Answer::Accepted { message });
+        }
+        let event_key = event_id_key(application, &message.provider_id);
+        if event_key.as_ref().and_then(known).is_some() {
+            let detail = "a message with that `eventId` exists already";
+            let refusal = Coded::new(Code::Conflict, detail);
+            return out.answer(token, Answer::Refused(refusal));
+        }
+        let hash = message.body_hash;
+        let answer = self.take_in(application, None, message, cx, out);
+        if let Answer::Accepted { message } = answer {
+            let keys = [
+                (event_key, limits::MESSAGE_EVENT_ID_MS),
+                (idempotency, limits::IDEMPOTENCY_KEY_MS),
+            ];
+            for (key, span_ms) in keys {
+                let expires = now.plus_ms(span_ms);
+                let row = key.map(|key| taken_key(key, message.seq, hash, expires, now));
+                out.writes.extend(row);
+            }
+        }
+        out.answer(token, answer);
+    }
+
+    /// Takes a message in and plans its deliveries.
+    pub(crate) fn take_in(
+        &mut self,
+        app: Seq,
+        source: Option<Seq>,
+        new: NewMessage,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Answer {
+        let message = self.message_row(new, app, source, false, cx);
         out.writes.push(Write::Message(Arc::clone(&message)));
-        out.writes.push(Write::Dedupe(DedupeRow {
-            key,
-            seq: message.seq,
-            at: cx.now,
-            hash: message.body_hash,
-            expires: cx.now.plus_ms(limits::MESSAGE_DEDUPE_MS),
-        }));
-        let matching = route::matching(&self.config, app, &message.event_type, &message.channels);
-        self.plan(&message, &matching, cx, out);
-        let id = message.id();
-        out.answer(token, Answer::Accepted { message: id });
-        self.start_ready(Some(&message), cx.now, out);
+        let input = FilterInput::new(&message.event_type, &message.body, &message.headers);
+        let matching = route::matching(&self.config, app, &message, &input);
+        self.plan(&message, &matching, &input, cx, out);
+        self.start_ready(Some(&message), cx, out);
+        Answer::Accepted {
+            message: message.id(),
+        }
     }
 
     /// One pending delivery for each of the endpoints.
@@ -56,18 +115,26 @@ impl Delivery {
         &mut self,
         message: &Message,
         endpoints: &[Arc<Endpoint>],
+        input: &FilterInput<'_>,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
         let in_process = |one: &&Arc<Endpoint>| self.is_in_process(&one.config);
         let crowded = endpoints.iter().filter(in_process).count() > 1;
         for endpoint in endpoints {
-            let row = DeliveryRow {
+            let path = endpoint.config.ordering_key.as_ref();
+            let mut row = DeliveryRow {
                 rivals: crowded && self.is_in_process(&endpoint.config),
+                order_key: path.and_then(|path| path.key_hash(input.payload())),
                 ..pending(cx, message.seq, endpoint.id, Trigger::Scheduled)
             };
+            let later = message.deliver_at.filter(|at| *at > cx.now);
+            row.next_at = later.or(row.next_at);
             out.writes.push(Write::Delivery(row.clone()));
-            self.queue.add_ready(row, Token::NONE);
+            match later {
+                Some(_) => self.queue.add_waiting(row),
+                None => self.queue.add_ready(row, Token::NONE, cx.now),
+            }
         }
     }
 
@@ -100,8 +167,8 @@ impl Delivery {
         out.writes.push(Write::Delivery(row.clone()));
         let delivery = row.id();
         out.answer(token, Answer::Resent { delivery });
-        self.queue.add_ready(row, Token::NONE);
-        self.start_ready(None, cx.now, out);
+        self.queue.add_ready(row, Token::NONE, cx.now);
+        self.start_ready(None, cx, out);
     }
 
     pub(crate) fn send_test(
@@ -117,7 +184,7 @@ impl Delivery {
             let gone = Coded::plain(Code::NotFound);
             return out.answer(token, Answer::Refused(gone));
         };
-        let message = message_row(new, app, None, cx);
+        let message = self.message_row(new, app, None, true, cx);
         let row = pending(cx, message.seq, endpoint, Trigger::Test);
         out.writes.push(Write::Message(Arc::clone(&message)));
         out.writes.push(Write::Delivery(row.clone()));
@@ -125,10 +192,65 @@ impl Delivery {
             let (message, delivery) = (message.id(), row.id());
             out.answer(token, Answer::TestSent { message, delivery });
         }
-        self.queue
-            .add_ready(row, if wait { token } else { Token::NONE });
-        self.start_ready(Some(&message), cx.now, out);
+        let waits = if wait { token } else { Token::NONE };
+        self.queue.add_ready(row, waits, cx.now);
+        self.start_ready(Some(&message), cx, out);
     }
+
+    fn message_row(
+        &self,
+        new: NewMessage,
+        app: Seq,
+        source: Option<Seq>,
+        test: bool,
+        cx: &mut Context<'_>,
+    ) -> Arc<Message> {
+        let kept = self.config.application(app).map(|app| app.retention);
+        let kept_ms = i64::from(kept.unwrap_or_default().payload_days) * limits::DAY_MS;
+        let kept_ms = new.retention_ms.map_or(kept_ms, |ms| ms.min(kept_ms));
+        Arc::new(Message {
+            seq: cx.seq(),
+            at: cx.now,
+            app,
+            source,
+            event_type: new.event_type,
+            provider_id: new.provider_id,
+            headers: new.headers,
+            channels: new.channels,
+            tags: new.tags,
+            deliver_at: new.deliver_at,
+            expires: cx.now.plus_ms(kept_ms),
+            params: new.params,
+            body: new.body,
+            expired: false,
+            body_hash: new.body_hash,
+            test,
+        })
+    }
+}
+
+/// A message that somebody sends, and what they tell their own repeats by.
+pub(crate) struct Creation {
+    pub(crate) token: Token,
+    pub(crate) application: Seq,
+    pub(crate) message: NewMessage,
+    pub(crate) idempotency: Option<DedupeKey>,
+}
+
+/// The key under which a sender's own id is remembered.
+pub(crate) fn event_id_key(app: Seq, event_id: &str) -> Option<DedupeKey> {
+    let space = [b"event id ".as_slice(), &app.0.to_be_bytes()].concat();
+    (!event_id.is_empty()).then(|| DedupeKey::new(&space, event_id.as_bytes()))
+}
+
+fn taken_key(key: DedupeKey, seq: Seq, hash: [u8; 16], expires: Timestamp, at: Timestamp) -> Write {
+    Write::Dedupe(DedupeRow {
+        key,
+        seq,
+        at,
+        hash,
+        expires,
+    })
 }
 
 fn repeat(token: Token, known: &Known, new: NewMessage, cx: &mut Context<'_>, out: &mut Outcome) {
@@ -149,28 +271,12 @@ pub(crate) fn message_id(at: Timestamp, seq: Seq) -> dunlin_types::Ksuid {
     dunlin_types::Ksuid::new(dunlin_types::KsuidKind::Message, at, seq)
 }
 
-fn message_row(
-    new: NewMessage,
-    app: Seq,
-    source: Option<Seq>,
+pub(crate) fn pending(
     cx: &mut Context<'_>,
-) -> Arc<Message> {
-    Arc::new(Message {
-        seq: cx.seq(),
-        at: cx.now,
-        app,
-        source,
-        event_type: new.event_type,
-        provider_id: new.provider_id,
-        headers: new.headers,
-        channels: new.channels,
-        body: new.body,
-        body_hash: new.body_hash,
-        test: source.is_none(),
-    })
-}
-
-fn pending(cx: &mut Context<'_>, message: Seq, endpoint: Seq, trigger: Trigger) -> DeliveryRow {
+    message: Seq,
+    endpoint: Seq,
+    trigger: Trigger,
+) -> DeliveryRow {
     DeliveryRow {
         seq: cx.seq(),
         message,
@@ -183,5 +289,6 @@ fn pending(cx: &mut Context<'_>, message: Seq, endpoint: Seq, trigger: Trigger) 
         ended: None,
         code: None,
         rivals: false,
+        order_key: None,
     }
 }

@@ -23,10 +23,35 @@ pub struct Application {
     pub name: String,
     /// The id its owner gave it.
     pub uid: Option<String>,
-    /// Messages per second for each of its endpoints; kept, not yet applied.
+    /// Messages per second for each of its endpoints that has no rate of its own.
     pub throttle_rate: Option<u32>,
     /// What its owner noted.
     pub metadata: BTreeMap<String, String>,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Whether it is the one whose endpoints are told what happens here; it is in no list.
+    pub operational: bool,
+}
+
+/// How long an application's messages are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days until a message's payload goes; a message may say less.
+    pub payload_days: u16,
+    /// Days until a message goes with its deliveries and attempts.
+    pub days: u16,
+    /// Whether a payload goes as soon as each endpoint has it.
+    pub wipe_on_success: bool,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            payload_days: limits::PAYLOAD_RETENTION_DAYS_DEFAULT,
+            days: limits::MESSAGE_RETENTION_DAYS_DEFAULT,
+            wipe_on_success: false,
+        }
+    }
 }
 
 impl Application {
@@ -47,6 +72,8 @@ impl Application {
             uid: Some("default".to_owned()),
             throttle_rate: None,
             metadata: BTreeMap::new(),
+            retention: Retention::default(),
+            operational: false,
         }
     }
 }
@@ -62,6 +89,8 @@ pub struct NewApplication {
     pub throttle_rate: Option<u32>,
     /// See [`Application::metadata`].
     pub metadata: BTreeMap<String, String>,
+    /// See [`Application::retention`].
+    pub retention: Retention,
 }
 
 impl Delivery {
@@ -79,7 +108,7 @@ impl Delivery {
         {
             return Err(taken("application", uid));
         }
-        let application = Arc::new(Application {
+        let application = Application {
             id: cx.seq(),
             created: cx.now,
             updated: cx.now,
@@ -87,11 +116,71 @@ impl Delivery {
             uid: new.uid,
             throttle_rate: new.throttle_rate,
             metadata: new.metadata,
-        });
+            retention: new.retention,
+            operational: false,
+        };
+        Ok(self.put_application(application, out))
+    }
+
+    /// Replaces an application's fields, all of them. The one that always exists keeps its uid.
+    pub(crate) fn update_application(
+        &mut self,
+        id: Seq,
+        new: NewApplication,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        let old = self.config.application(id).cloned();
+        let old = old.ok_or_else(|| Coded::plain(Code::NotFound))?;
+        if id == DEFAULT_APPLICATION && new.uid != old.uid {
+            let detail = "the application `default` keeps its uid";
+            return Err(Coded::new(Code::BadRequest, detail));
+        }
+        if let Some(uid) = &new.uid
+            && let Some(other) = self.config.application_of_uid(uid)
+            && other.id != id
+        {
+            return Err(taken("application", uid));
+        }
+        let application = Application {
+            updated: cx.now,
+            name: new.name,
+            uid: new.uid,
+            throttle_rate: new.throttle_rate,
+            metadata: new.metadata,
+            retention: new.retention,
+            ..Application::clone(&old)
+        };
+        Ok(self.put_application(application, out))
+    }
+
+    /// The application whose endpoints are told what happens here; made when first asked for.
+    pub(crate) fn operational_application(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Answer {
+        if let Some(found) = self.config.operational() {
+            return Answer::Application(Arc::clone(found));
+        }
+        let application = Application {
+            id: cx.seq(),
+            created: cx.now,
+            updated: cx.now,
+            name: "operational webhooks".to_owned(),
+            uid: None,
+            operational: true,
+            ..Application::default_one()
+        };
+        self.put_application(application, out)
+    }
+
+    fn put_application(&mut self, application: Application, out: &mut Outcome) -> Answer {
+        let application = Arc::new(application);
         self.config_mut().put_application(Arc::clone(&application));
         out.writes
             .push(Write::Application(Arc::clone(&application)));
-        Ok(Answer::Application(application))
+        Answer::Application(application)
     }
 
     pub(crate) fn delete_application(

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
+use dunlin_types::{Code, Coded, Ksuid, Seq, Timestamp, Token, limits};
 
 use crate::accept::message_id;
+use crate::lane::Lane;
 use crate::queue::Phase;
 use crate::schedule::{self, Pace};
 use crate::{
-    Answer, AttemptEffect, AttemptOutcome, AttemptResult, AttemptRow, Attempted, Context, Control,
-    Delivery, DeliveryState, Effect, Emit, Loaded, Message, Outcome, Trigger, Write,
+    Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow, Attempted,
+    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Message, Outcome, Trigger,
+    Write, operational,
 };
 
 /// The attempt itself, without what came of it.
@@ -19,7 +21,9 @@ struct Tried {
     url: String,
     started: Timestamp,
     ended: Timestamp,
+    headers: AttemptHeaders,
     logs: Vec<String>,
+    event_type: Option<String>,
 }
 
 /// What came of it, as its row tells.
@@ -66,28 +70,30 @@ impl Delivery {
         };
         match verdict {
             Some((state, code)) => {
-                let token = self.end(delivery, state, Some(code), cx.now, out);
+                let token = self.end(delivery, state, Some(code), cx, out);
                 out.answer(token, Answer::Refused(Coded::plain(code)));
                 self.release_held(message, cx, out);
             }
-            None => self.queue.make_ready(delivery),
+            None => self.queue.make_ready(delivery, cx.now),
         }
-        self.start_ready(None, cx.now, out);
+        self.start_ready(None, cx, out);
     }
 
     /// Starts what is ready, as far as there are places.
     pub(crate) fn start_ready(
         &mut self,
         fresh: Option<&Arc<Message>>,
-        now: Timestamp,
+        cx: &Context<'_>,
         out: &mut Outcome,
     ) {
-        while let Some(delivery) = self.queue.start_next() {
+        let now = cx.now;
+        let config = self.config();
+        while let Some(delivery) = self.queue.start_next(now, |id| config.rate_of(id)) {
             let Some(row) = self.queue.get(delivery).map(|hot| &hot.row) else {
                 continue;
             };
             let Some(endpoint) = self.config.endpoint(row.endpoint).cloned() else {
-                self.queue.finished(delivery);
+                self.queue.finished(delivery, now);
                 self.queue.wait_until(delivery, now);
                 continue;
             };
@@ -121,14 +127,14 @@ impl Delivery {
             return;
         }
         let message = hot.row.message;
-        self.queue.finished(attempted.delivery);
+        self.queue.finished(attempted.delivery, cx.now);
         if matches!(attempted.outcome, AttemptOutcome::Event { .. }) {
             self.event_made(attempted, loaded, cx, out);
         } else {
             self.conclude(attempted, cx, out);
         }
         self.release_held(message, cx, out);
-        self.start_ready(None, cx.now, out);
+        self.start_ready(None, cx, out);
     }
 
     /// Decides on an attempt that no rival has a say in, or no longer.
@@ -231,7 +237,7 @@ impl Delivery {
             _ => return,
         };
         if let Some(endpoint) = endpoint {
-            self.disable_endpoint(endpoint, reason, cx, out);
+            self.disable_endpoint(endpoint, reason, None, cx, out);
         }
     }
 
@@ -240,6 +246,10 @@ impl Delivery {
             return;
         };
         let (message, endpoint, trigger) = (hot.row.message, hot.row.endpoint, hot.row.trigger);
+        if trigger != Trigger::Test {
+            self.queue.steer(endpoint, cx.now, Lane::arrived);
+            self.fares_well(endpoint, out);
+        }
         self.finish(tried, report, Next::End(DeliveryState::Succeeded), cx, out);
         if trigger != Trigger::Manual {
             return;
@@ -252,7 +262,7 @@ impl Delivery {
             .map(|hot| hot.row.seq)
             .collect();
         for delivery in waiting {
-            self.end(delivery, DeliveryState::Succeeded, None, cx.now, out);
+            self.end(delivery, DeliveryState::Succeeded, None, cx, out);
         }
     }
 
@@ -268,19 +278,58 @@ impl Delivery {
         let Some(row) = self.queue.get(tried.delivery).map(|hot| &hot.row) else {
             return;
         };
-        let endpoint = self.config.endpoint(row.endpoint);
+        let (id, tries, trigger) = (row.endpoint, row.tries.saturating_add(1), row.trigger);
+        let endpoint = self.config.endpoint(id);
         let open = endpoint.is_some_and(|found| !found.config.disabled);
-        let jitter = schedule::jitter(cx.seed, row.seq);
-        let flat = self.options.retry_interval_ms;
-        let delay = if stop || !open || row.trigger != Trigger::Scheduled {
+        let delay = if stop || !open || !trigger.is_retried() {
             None
         } else {
-            schedule::delay_ms(row.tries + 1, pace, flat, jitter)
+            let delays = self.delays_of(id, tried.event_type.as_deref());
+            let flat = self.options.retry_interval_ms;
+            let jitter = schedule::jitter(cx.seed, row.seq);
+            schedule::delay_ms(delays, tries, pace, flat, jitter)
         };
         let next = delay.map_or(Next::End(DeliveryState::Failed), |ms| {
             Next::At(cx.now.plus_ms(ms))
         });
+        let by_receiver = report.code.is_none_or(is_of_receiver);
         self.finish(tried, report, next, cx, out);
+        if trigger != Trigger::Test {
+            self.tally_failure(id, cx.now, out);
+        }
+        if trigger != Trigger::Test && by_receiver {
+            self.receiver_failed(id, pace, cx, out);
+        }
+    }
+
+    /// The delays between the attempts of a message of that type at that endpoint.
+    fn delays_of(&self, endpoint: Seq, event_type: Option<&str>) -> &[i64] {
+        let own = self.config.endpoint(endpoint);
+        let own = own.and_then(|found| found.config.retry_schedule_ms.as_deref());
+        let of_type = || self.config.event_type_schedule_ms(event_type?);
+        own.or_else(of_type).unwrap_or(&limits::DELIVERY_DELAYS_MS)
+    }
+
+    /// What a failure means for whatever else is to go to the endpoint.
+    fn receiver_failed(
+        &mut self,
+        endpoint: Seq,
+        pace: Pace,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        if pace.status == 429 {
+            // It is well, and asks for less.
+            let ms = schedule::slow_down_ms(pace, self.options.retry_interval_ms);
+            let opens = cx.now.plus_ms(ms);
+            self.queue
+                .steer(endpoint, cx.now, |lane| lane.close_until(opens));
+            return;
+        }
+        if pace.status == 0 || pace.status >= 500 {
+            self.queue.steer(endpoint, cx.now, Lane::stumbled);
+        }
+        self.fares_badly(endpoint, cx, out);
     }
 
     /// Writes the attempt down and moves the delivery on.
@@ -312,6 +361,7 @@ impl Delivery {
             detail: report.detail,
             url: tried.url,
             response: report.response.slice(..kept),
+            headers: tried.headers,
             logs: tried.logs,
             event: None,
             next_at: match next {
@@ -319,11 +369,13 @@ impl Delivery {
                 Next::End(_) => None,
             },
         };
+        let message = message_id(hot.row.created, hot.row.message);
         if hot.token != Token::NONE {
-            let message = message_id(hot.row.created, hot.row.message);
             let attempt = Box::new(attempt.clone());
             out.answer(hot.token, Answer::Tested { message, attempt });
         }
+        let given_up = matches!(next, Next::End(DeliveryState::Failed));
+        self.tell_of(&attempt, given_up, message, cx, out);
         out.writes.push(Write::Attempt(Box::new(attempt)));
         match next {
             Next::At(at) => {
@@ -332,18 +384,41 @@ impl Delivery {
                 out.writes.extend(row.map(Write::Delivery));
             }
             Next::End(state) => {
-                self.end(tried.delivery, state, report.code, cx.now, out);
+                self.end(tried.delivery, state, report.code, cx, out);
             }
         }
     }
 
+    /// Tells those who want to know of deliveries that fail, are given up or recover.
+    fn tell_of(
+        &mut self,
+        attempt: &AttemptRow,
+        given_up: bool,
+        message: Ksuid,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        let failed = attempt.result == AttemptResult::Failed;
+        let event_type = match attempt.attempt_no {
+            _ if !attempt.trigger.is_retried() => return,
+            _ if failed && given_up => "message.attempt.exhausted",
+            limits::FAILING_ATTEMPTS if failed => "message.attempt.failing",
+            no if !failed && no > limits::FAILING_ATTEMPTS => "message.attempt.recovered",
+            _ => return,
+        };
+        if let Ok(endpoint) = self.endpoint(attempt.endpoint) {
+            let told = operational::attempt(event_type, &endpoint, attempt, &message.to_string());
+            self.tell(told, cx, out);
+        }
+    }
+
     /// Ends a delivery; says who waits for that.
-    fn end(
+    pub(crate) fn end(
         &mut self,
         delivery: Seq,
         state: DeliveryState,
         code: Option<Code>,
-        now: Timestamp,
+        cx: &mut Context<'_>,
         out: &mut Outcome,
     ) -> Token {
         let Some(hot) = self.queue.remove(delivery) else {
@@ -352,11 +427,37 @@ impl Delivery {
         let mut row = hot.row;
         row.state = state;
         row.next_at = None;
-        row.ended = Some(now);
+        row.ended = Some(cx.now);
         row.code = code;
+        let (endpoint, message) = (row.endpoint, row.message);
+        if row.trigger != Trigger::Test {
+            self.tally_end(endpoint, state, cx.now, out);
+        }
         out.writes.push(Write::Delivery(row));
+        if state == DeliveryState::Succeeded {
+            self.wipe(message, endpoint, out);
+        }
+        self.unpark(endpoint, cx, out);
         hot.token
     }
+
+    /// Takes the payload away once nobody needs it, where the application wants that.
+    fn wipe(&self, message: Seq, endpoint: Seq, out: &mut Outcome) {
+        let app = self.config.endpoint(endpoint).map(|found| found.config.app);
+        let app = app.and_then(|app| self.config.application(app));
+        let wipes = app.is_some_and(|app| app.retention.wipe_on_success);
+        if wipes && self.queue.of_message(message).next().is_none() {
+            out.writes.push(Write::ContentGone(message));
+        }
+    }
+}
+
+/// Whether a failure is the receiver's, not a script's or ours.
+fn is_of_receiver(code: Code) -> bool {
+    matches!(
+        code,
+        Code::DeliveryFailed | Code::DeliveryTimedOut | Code::DeliveryUnreachable
+    )
 }
 
 fn split(attempted: Attempted) -> (Tried, AttemptOutcome) {
@@ -365,7 +466,9 @@ fn split(attempted: Attempted) -> (Tried, AttemptOutcome) {
         url: attempted.url,
         started: attempted.started,
         ended: attempted.ended,
+        headers: attempted.headers,
         logs: attempted.logs,
+        event_type: attempted.event_type,
     };
     (tried, attempted.outcome)
 }

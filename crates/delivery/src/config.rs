@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_types::{Ksuid, KsuidKind, Seq};
+use dunlin_types::{Ksuid, KsuidKind, Seq, limits};
 
-use crate::{Application, Endpoint, Source};
+use crate::access::Access;
+use crate::{Application, Endpoint, EventType, Source, TaskRow, TaskStatus};
 
 /// All applications, sources and endpoints at one moment.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,13 @@ pub struct Config {
     /// Names and uids: no two sources share any of them.
     source_names: BTreeMap<String, Seq>,
     endpoints: BTreeMap<Seq, Arc<Endpoint>>,
+    /// By name.
+    pub(crate) event_types: BTreeMap<String, Arc<EventType>>,
+    /// The application of operational webhooks, once there is one.
+    operational: Option<Seq>,
     apps: BTreeMap<Seq, AppEndpoints>,
+    tasks: BTreeMap<Seq, Arc<TaskRow>>,
+    access: Arc<Access>,
 }
 
 /// The endpoints of one application.
@@ -37,15 +44,21 @@ impl Config {
         config
     }
 
-    /// All applications, oldest first; `default` is the first.
+    /// All applications, oldest first; `default` is the first. Without the operational one.
     pub fn applications(&self) -> impl DoubleEndedIterator<Item = &Arc<Application>> {
-        self.applications.values()
+        self.applications.values().filter(|app| !app.operational)
     }
 
     /// The application of that row.
     #[must_use]
     pub fn application(&self, id: Seq) -> Option<&Arc<Application>> {
         self.applications.get(&id)
+    }
+
+    /// The application whose endpoints are told what happens here, once there is one.
+    #[must_use]
+    pub fn operational(&self) -> Option<&Arc<Application>> {
+        self.applications.get(&self.operational?)
     }
 
     /// The application of that uid.
@@ -61,6 +74,16 @@ impl Config {
             .ok()
             .and_then(|id| self.application(id.seq).filter(|one| one.ksuid() == id));
         of_id.or_else(|| self.application_of_uid(text))
+    }
+
+    /// Who may call what within an application.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(crate) fn access_mut(&mut self) -> &mut Access {
+        Arc::make_mut(&mut self.access)
     }
 
     /// All sources, oldest first.
@@ -92,6 +115,46 @@ impl Config {
     /// All endpoints, oldest first.
     pub fn endpoints(&self) -> impl DoubleEndedIterator<Item = &Arc<Endpoint>> {
         self.endpoints.values()
+    }
+
+    /// Messages per second that an endpoint takes: its own rate, else its application's.
+    #[must_use]
+    pub fn rate_of(&self, endpoint: Seq) -> Option<u32> {
+        let config = &self.endpoints.get(&endpoint)?.config;
+        let of_app = || self.applications.get(&config.app)?.throttle_rate;
+        config.throttle_rate.or_else(of_app)
+    }
+
+    /// The newest tasks, oldest first.
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Arc<TaskRow>> {
+        self.tasks.values()
+    }
+
+    /// The task of that row.
+    #[must_use]
+    pub fn task(&self, id: Seq) -> Option<&Arc<TaskRow>> {
+        self.tasks.get(&id)
+    }
+
+    /// The tasks that have not ended, oldest first.
+    pub fn running_tasks(&self) -> impl Iterator<Item = &Arc<TaskRow>> {
+        self.tasks
+            .values()
+            .filter(|task| task.status == TaskStatus::Running)
+    }
+
+    /// Takes a task up or replaces it; of those that have ended the oldest are forgotten.
+    pub(crate) fn put_task(&mut self, one: Arc<TaskRow>) {
+        self.tasks.insert(one.id, one);
+        if self.tasks.len() > limits::TASKS_KEPT_MAX {
+            let oldest = self
+                .tasks
+                .values()
+                .find(|task| task.status != TaskStatus::Running);
+            if let Some(id) = oldest.map(|task| task.id) {
+                self.tasks.remove(&id);
+            }
+        }
     }
 
     /// The endpoints of one application, oldest first.
@@ -133,6 +196,16 @@ impl Config {
     }
 
     pub(crate) fn put_application(&mut self, one: Arc<Application>) {
+        if let Some(uid) = self
+            .applications
+            .get(&one.id)
+            .and_then(|old| old.uid.as_ref())
+        {
+            self.application_uids.remove(uid);
+        }
+        if one.operational {
+            self.operational = Some(one.id);
+        }
         if let Some(uid) = &one.uid {
             self.application_uids.insert(uid.clone(), one.id);
         }

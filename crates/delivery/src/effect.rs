@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use dunlin_types::{Coded, Ksuid, NewEvent, Seq, Token};
 
-use crate::{Application, AttemptRow, Endpoint, Message, Source, Trigger, Write};
+use crate::access::{Integration, PortalToken};
+use crate::{
+    Application, AttemptRow, Endpoint, EventType, Message, Source, TaskRow, Trigger, Write,
+};
 
 /// A decision: rows for one commit, what belongs into the same commit elsewhere, and what follows
 /// after it.
@@ -118,6 +121,16 @@ pub enum Answer {
     Source(Arc<Source>),
     /// The endpoint as it is now.
     Endpoint(Arc<Endpoint>),
+    /// The event types as they are now.
+    EventTypes(Vec<Arc<EventType>>),
+    /// The portal token as it is now.
+    PortalToken(Arc<PortalToken>),
+    /// The integration as it is now.
+    Integration(Arc<Integration>),
+    /// The task as it is now.
+    Task(Arc<TaskRow>),
+    /// So many were changed.
+    Changed(usize),
     /// It is gone.
     Deleted,
     /// It is written down.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits};
 
 use crate::application::{full, taken};
+use crate::lane::Lane;
 use crate::{
-    Answer, Context, Delivery, EndpointVersionRow, Outcome, SecretVersion, Write, secrets,
+    Answer, Context, Delivery, EndpointVersionRow, Filter, JsonPath, Outcome, SecretVersion, Write,
+    operational, secrets,
 };
 
 /// An endpoint.
@@ -57,8 +59,22 @@ pub struct EndpointConfig {
     pub event_types: Vec<String>,
     /// The channels it wants; all when empty.
     pub channels: Vec<String>,
-    /// Messages per second; kept, not yet applied.
+    /// Since when it is disabled.
+    pub disabled_at: Option<Timestamp>,
+    /// Since when all attempts had failed, when that is why it is disabled.
+    pub fail_since: Option<Timestamp>,
+    /// Whether what is for it waits until its owner lets it go on.
+    pub paused: bool,
+    /// Messages per second; the application's when absent.
     pub throttle_rate: Option<u32>,
+    /// The delays between attempts; those of the event type or the server when absent.
+    pub retry_schedule_ms: Option<Vec<i64>>,
+    /// Messages with the same value there go one after the other.
+    pub ordering_key: Option<JsonPath>,
+    /// Which messages it wants, by what is in them.
+    pub filter: Option<Filter>,
+    /// How it is known, and what it asks to know, when connections are made.
+    pub tls: Option<EndpointTls>,
     /// What its owner noted.
     pub metadata: BTreeMap<String, String>,
     /// Headers of each request; may hold credentials.
@@ -82,6 +98,31 @@ impl fmt::Debug for EndpointConfig {
             .field("headers", &self.headers.keys())
             .field("integration", &self.integration)
             .field("transformation", &self.transformation)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Certificates of one endpoint, as PEM texts that have been checked.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct EndpointTls {
+    /// Authorities that are trusted besides the usual ones.
+    pub ca_pem: Option<String>,
+    /// What we show ourselves with, with its chain.
+    pub client_cert_pem: Option<String>,
+    /// The key of that.
+    pub client_key_pem: Option<Secret>,
+    /// Whether the receiver's certificate is not checked; only where the operator allows it.
+    pub insecure: bool,
+}
+
+/// Without the key.
+impl fmt::Debug for EndpointTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointTls")
+            .field("ca", &self.ca_pem.is_some())
+            .field("client_cert", &self.client_cert_pem.is_some())
+            .field("insecure", &self.insecure)
             .finish_non_exhaustive()
     }
 }
@@ -135,7 +176,14 @@ impl Delivery {
             config: Arc::new(config),
             secrets: secrets::first(secret, cx.now),
         };
-        Ok(Answer::Endpoint(self.put_version(endpoint, out)))
+        let endpoint = self.put_version(endpoint, out);
+        self.steer_as(&endpoint, cx.now);
+        self.tell(
+            operational::endpoint("endpoint.created", &endpoint),
+            cx,
+            out,
+        );
+        Ok(Answer::Endpoint(endpoint))
     }
 
     pub(crate) fn update_endpoint(
@@ -185,6 +233,7 @@ impl Delivery {
         &mut self,
         id: Seq,
         reason: &str,
+        fail_since: Option<Timestamp>,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
@@ -195,12 +244,15 @@ impl Delivery {
         let mut config = EndpointConfig::clone(&old.config);
         config.disabled = true;
         config.disabled_reason = Some(reason.to_owned());
+        config.fail_since = fail_since;
         self.change(&old, config, cx, out);
     }
 
     pub(crate) fn remove_endpoint(&mut self, id: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
         let Ok(old) = self.endpoint(id) else { return };
+        self.tell(operational::endpoint("endpoint.deleted", &old), cx, out);
         self.config_mut().remove_endpoint(id);
+        self.fares_well(id, out);
         out.writes.push(Write::EndpointDeleted(id));
         out.writes.push(Write::EndpointVersion(EndpointVersionRow {
             endpoint: id,
@@ -211,6 +263,7 @@ impl Delivery {
         }));
         // There may be any number of them, so they end one by one as they come due.
         self.queue.all_due(id, cx.now);
+        self.unpark(id, cx, out);
     }
 
     pub(crate) fn endpoint(&self, id: Seq) -> Result<Arc<Endpoint>, Coded> {
@@ -231,12 +284,22 @@ impl Delivery {
     fn change(
         &mut self,
         old: &Endpoint,
-        config: EndpointConfig,
+        mut config: EndpointConfig,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) -> Arc<Endpoint> {
-        if config.disabled {
+        let (was, is) = (old.config.disabled, config.disabled);
+        if is {
             self.queue.ready_due(old.id, cx.now);
+        }
+        if is && !was {
+            config.disabled_at = Some(cx.now);
+        } else if !is {
+            (
+                config.disabled_at,
+                config.disabled_reason,
+                config.fail_since,
+            ) = (None, None, None);
         }
         let endpoint = Endpoint {
             version: old.version + 1,
@@ -245,7 +308,27 @@ impl Delivery {
             config: Arc::new(config),
             ..old.clone()
         };
-        self.put_version(endpoint, out)
+        let endpoint = self.put_version(endpoint, out);
+        self.steer_as(&endpoint, cx.now);
+        let told = match (was, is) {
+            (false, true) => operational::endpoint_disabled(&endpoint),
+            (true, false) => {
+                self.fares_well(endpoint.id, out);
+                self.queue.steer(endpoint.id, cx.now, Lane::begin_carefully);
+                operational::endpoint("endpoint.enabled", &endpoint)
+            }
+            _ => operational::endpoint("endpoint.updated", &endpoint),
+        };
+        self.tell(told, cx, out);
+        self.start_ready(None, cx, out);
+        endpoint
+    }
+
+    /// Has the queue do as the endpoint's owner wants.
+    pub(crate) fn steer_as(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        let paused = endpoint.config.paused;
+        self.queue
+            .steer(endpoint.id, now, |lane| lane.pause(paused));
     }
 
     fn put_version(&mut self, endpoint: Endpoint, out: &mut Outcome) -> Arc<Endpoint> {

@@ -1,9 +1,13 @@
 //! What the core is told.
 
 use bytes::Bytes;
-use dunlin_types::{Code, NewEvent, Secret, Seq, Timestamp, Token};
+use dunlin_types::{Code, DedupeKey, NewEvent, Secret, Seq, Timestamp, Token};
 
-use crate::{EndpointConfig, NewApplication, NewRefusal, NewSource, SourceFields};
+use crate::access::AccessChange;
+use crate::{
+    AttemptHeaders, EndpointConfig, NewApplication, NewEventType, NewRefusal, NewSource, NewTask,
+    SourceFields, TaskSlice,
+};
 
 /// One thing that happened. Requests have been checked by whoever took them in.
 #[derive(Debug)]
@@ -17,12 +21,76 @@ pub enum Input {
         /// What came.
         message: NewMessage,
     },
+    /// Somebody sends a message.
+    CreateMessage {
+        /// Who waits for the answer.
+        token: Token,
+        /// Of which application.
+        application: Seq,
+        /// The message.
+        message: NewMessage,
+        /// What the sender tells its own repeats by.
+        idempotency: Option<DedupeKey>,
+    },
+    /// Payloads are to go, of messages that no delivery needs any more.
+    Expunge {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which messages; existing ones.
+        messages: Vec<Seq>,
+        /// Whether also those go that are still to be delivered; such deliveries are cancelled.
+        even_pending: bool,
+    },
+    /// What was kept of an attempt's answer is to go.
+    ExpungeAttempt {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one; an existing one.
+        attempt: Seq,
+    },
+    /// Messages are to go with all that belongs to them, unless one is still to be delivered.
+    Purge {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which messages; existing ones.
+        messages: Vec<Seq>,
+    },
+    /// What waits for an endpoint and was made before that instant is not sent.
+    CancelPending {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which endpoint.
+        endpoint: Seq,
+        /// Messages of before that.
+        created_before: Timestamp,
+    },
+    /// Something long begins.
+    StartTask {
+        /// Who waits for the answer.
+        token: Token,
+        /// What.
+        new: NewTask,
+    },
+    /// A slice of something long has been found.
+    TaskSlice {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which task.
+        task: Seq,
+        /// What is to be done.
+        slice: TaskSlice,
+    },
     /// An attempt has ended.
     Attempted(Box<Attempted>),
     /// A delivery's time has come; from [`crate::Delivery::take_due`] only.
     Due {
         /// Which one.
         delivery: Seq,
+    },
+    /// An endpoint may be sent to again; from [`crate::Delivery::take_due`] only.
+    Opens {
+        /// Which one.
+        endpoint: Seq,
     },
     /// Somebody asks for one more attempt, whatever filters say.
     Resend {
@@ -51,12 +119,33 @@ pub enum Input {
         /// Its fields.
         new: NewApplication,
     },
+    /// Replace an application's fields, all of them.
+    UpdateApplication {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one.
+        application: Seq,
+        /// Its new fields.
+        new: NewApplication,
+    },
+    /// Make the application of operational webhooks, unless there is one.
+    OperationalApplication {
+        /// Who waits for the answer.
+        token: Token,
+    },
     /// Remove an application and its endpoints.
     DeleteApplication {
         /// Who waits for the answer.
         token: Token,
         /// Which one.
         application: Seq,
+    },
+    /// Change who may call what within an application.
+    Access {
+        /// Who waits for the answer.
+        token: Token,
+        /// What.
+        change: Box<AccessChange>,
     },
     /// Make a source.
     CreateSource {
@@ -133,6 +222,20 @@ pub enum Input {
         /// Which one.
         endpoint: Seq,
     },
+    /// Make event types, or replace the fields of existing ones, all of them.
+    PutEventTypes {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which, each once; without fields one is removed that the program would know by itself.
+        types: Vec<NewEventType>,
+    },
+    /// Remove the row of an event type.
+    DeleteEventType {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one.
+        name: String,
+    },
     /// Give an endpoint a new secret.
     RotateEndpointSecret {
         /// Who waits for the answer.
@@ -147,13 +250,13 @@ pub enum Input {
 }
 
 /// A message before it has a row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewMessage {
-    /// The provider's id (`webhook-id`).
+    /// The provider's id (`webhook-id`), or the sender's own; empty if there is none.
     pub provider_id: String,
     /// The event type, `unknown` when the body names none.
     pub event_type: String,
-    /// The exact bytes received: a JSON object.
+    /// A JSON object: the exact bytes received, or what a form was made into.
     pub body: Bytes,
     /// Sixteen bytes of a hash of them, to tell a repeat from a conflict.
     pub body_hash: [u8; 16],
@@ -161,6 +264,14 @@ pub struct NewMessage {
     pub headers: Vec<(String, String)>,
     /// Its channels; webhooks have none.
     pub channels: Vec<String>,
+    /// What its sender marked it with; webhooks have none.
+    pub tags: Vec<String>,
+    /// Before when it is not sent.
+    pub deliver_at: Option<Timestamp>,
+    /// How long its payload is kept, where its sender said.
+    pub retention_ms: Option<i64>,
+    /// What its sender gave to transformations: a JSON object.
+    pub params: Option<Bytes>,
 }
 
 /// What came of an attempt.
@@ -178,8 +289,12 @@ pub struct Attempted {
     pub started: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
+    /// The headers that went out and came back, as far as they are kept.
+    pub headers: AttemptHeaders,
     /// What the transformation wrote to its console.
     pub logs: Vec<String>,
+    /// The message's type, unless it arrived.
+    pub event_type: Option<String>,
 }
 
 /// How an attempt ended.

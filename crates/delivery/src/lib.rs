@@ -5,14 +5,20 @@
 //! format: time and seed come with each input, rows and effects go out as values.
 
 mod accept;
+mod access;
 mod application;
 mod attempt;
 mod config;
 mod effect;
 mod endpoint;
+mod event_type;
 mod filter;
+mod health;
 mod input;
 mod json_path;
+mod keep;
+mod lane;
+mod operational;
 mod queue;
 mod recover;
 mod refusal;
@@ -21,6 +27,8 @@ mod route;
 mod schedule;
 mod secrets;
 mod source;
+mod tally;
+mod task;
 mod write;
 
 use std::collections::BTreeMap;
@@ -28,21 +36,28 @@ use std::sync::Arc;
 
 use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
 
-pub use application::{Application, DEFAULT_APPLICATION, NewApplication};
+pub use access::{
+    Access, AccessChange, AccessKey, Capabilities, Capability, Integration, IntegrationFields,
+    KeyHash, KeyHolder, NewPortalToken, PortalToken,
+};
+pub use application::{Application, DEFAULT_APPLICATION, NewApplication, Retention};
 pub use config::Config;
+pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
 pub use effect::{Answer, AttemptEffect, Effect, Emit, Outcome};
-pub use endpoint::{Endpoint, EndpointConfig, Transformation};
+pub use endpoint::{Endpoint, EndpointConfig, EndpointTls, Transformation};
+pub use event_type::{EventType, EventTypeFields, NewEventType};
 pub use filter::{Filter, FilterError, FilterInput, Mismatch};
 pub use input::{AttemptOutcome, Attempted, Control, Input, NewMessage};
 pub use json_path::{JsonPath, JsonPathError};
-pub use route::{Verdict, verdict};
-pub use secrets::SecretVersion;
-pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
 pub use refusal::{NewRefusal, RefusalRow};
+pub use route::{Verdict, by_labels, verdict};
+pub use secrets::SecretVersion;
 pub use source::{NewSource, Source, SourceFields};
+pub use tally::hour_of;
+pub use task::{NewTask, TaskFilter, TaskKind, TaskRow, TaskSlice, TaskStatus, order_key};
 pub use write::{
-    AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
-    RepeatRow, Trigger, Write,
+    AttemptHeaders, AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState,
+    EndpointVersionRow, HealthRow, Message, RepeatRow, TallyRow, Trigger, Write,
 };
 
 /// The URL of a card endpoint that delivers into this server's own event log.
@@ -60,6 +75,8 @@ pub struct DeliveryOptions {
     pub in_flight_per_endpoint_max: usize,
     /// Deliveries in flight.
     pub in_flight_max: usize,
+    /// How long every attempt at an endpoint must have failed until it is disabled; 0 for never.
+    pub disable_after_ms: i64,
 }
 
 impl Default for DeliveryOptions {
@@ -69,6 +86,7 @@ impl Default for DeliveryOptions {
             own_event_urls: Vec::new(),
             in_flight_per_endpoint_max: limits::DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX,
             in_flight_max: limits::DELIVERIES_IN_FLIGHT_MAX,
+            disable_after_ms: limits::ENDPOINT_DISABLED_AFTER_MS,
         }
     }
 }
@@ -123,6 +141,10 @@ pub struct Delivery {
     config: Arc<Config>,
     queue: queue::Queue,
     rivals: rival::Rivals,
+    health: health::Health,
+    tallies: tally::Tallies,
+    /// Slices of tasks by the endpoint that has too much to do for them.
+    parked: BTreeMap<Seq, Vec<task::Parked>>,
 }
 
 impl Delivery {
@@ -138,21 +160,36 @@ impl Delivery {
             config: Arc::new(Config::with_default_application()),
             queue: queue::Queue::new(caps),
             rivals: rival::Rivals::default(),
+            health: health::Health::default(),
+            tallies: tally::Tallies::default(),
+            parked: BTreeMap::new(),
         }
     }
 
     /// Which cold rows `handle` wants for this input.
     #[must_use]
     pub fn needs(&self, input: &Input) -> Needs {
-        let key = match input {
+        let keys = match input {
             Input::Accept {
                 source, message, ..
-            } => Some(accept::message_key(*source, &message.provider_id)),
-            Input::Attempted(attempted) => self.event_key_of(attempted),
-            _ => None,
+            } => [
+                Some(accept::message_key(*source, &message.provider_id)),
+                None,
+            ],
+            Input::CreateMessage {
+                application,
+                message,
+                idempotency,
+                ..
+            } => [
+                accept::event_id_key(*application, &message.provider_id),
+                *idempotency,
+            ],
+            Input::Attempted(attempted) => [self.event_key_of(attempted), None],
+            _ => [None, None],
         };
         Needs {
-            dedupe: key.into_iter().collect(),
+            dedupe: keys.into_iter().flatten().collect(),
         }
     }
 
@@ -167,6 +204,32 @@ impl Delivery {
             } => self.accept(token, source, message, loaded, cx, &mut out),
             Input::Attempted(attempted) => self.attempted(*attempted, loaded, cx, &mut out),
             Input::Due { delivery } => self.due(delivery, cx, &mut out),
+            Input::Opens { endpoint } => {
+                self.queue.opens(endpoint, cx.now);
+                self.start_ready(None, cx, &mut out);
+            }
+            Input::CreateMessage {
+                token,
+                application,
+                message,
+                idempotency,
+            } => {
+                let creation = accept::Creation {
+                    token,
+                    application,
+                    message,
+                    idempotency,
+                };
+                self.create_message(creation, loaded, cx, &mut out);
+            }
+            Input::TaskSlice { token, task, slice } => {
+                self.task_slice(token, task, slice, cx, &mut out);
+            }
+            Input::CancelPending {
+                token,
+                endpoint,
+                created_before,
+            } => self.cancel_pending(token, endpoint, created_before, cx, &mut out),
             Input::Resend {
                 token,
                 message,
@@ -189,31 +252,28 @@ impl Delivery {
             Input::CreateApplication { token, new } => {
                 (token, self.create_application(new, cx, out))
             }
-            Input::DeleteApplication { token, application } => {
-                (token, self.delete_application(application, cx, out))
+            Input::UpdateApplication {
+                token,
+                application,
+                new,
+            } => (token, self.update_application(application, new, cx, out)),
+            Input::OperationalApplication { token } => {
+                (token, Ok(self.operational_application(cx, out)))
             }
-            Input::CreateSource { token, new } => (token, self.create_source(new, cx, out)),
-            Input::UpdateSource {
-                token,
-                source,
-                fields,
-            } => (token, self.update_source(source, fields, cx.now, out)),
-            Input::SetSourceUrl {
-                token,
-                source,
-                url_token,
-            } => (token, self.set_source_url(source, url_token, cx.now, out)),
-            Input::NoteRefusal { token, refusal } => (token, self.note_refusal(*refusal, cx, out)),
-            Input::DeleteSource { token, source } => (token, self.delete_source(source, out)),
-            Input::RotateSourceSecret {
-                token,
-                source,
-                secret,
-                grace_ms,
-            } => (
-                token,
-                self.rotate_source(source, secret, grace_ms, cx.now, out),
-            ),
+            Input::DeleteApplication { token, application } => {
+                let answer = self.delete_application(application, cx, out);
+                if answer.is_ok() {
+                    self.end_access_to(application, out);
+                }
+                (token, answer)
+            }
+            Input::Access { token, change } => (token, self.change_access(*change, cx, out)),
+            source @ (Input::CreateSource { .. }
+            | Input::UpdateSource { .. }
+            | Input::SetSourceUrl { .. }
+            | Input::NoteRefusal { .. }
+            | Input::DeleteSource { .. }
+            | Input::RotateSourceSecret { .. }) => return self.manage_source(source, cx, out),
             Input::CreateEndpoint {
                 token,
                 config,
@@ -227,6 +287,10 @@ impl Delivery {
             Input::DeleteEndpoint { token, endpoint } => {
                 (token, self.delete_endpoint(endpoint, cx, out))
             }
+            Input::PutEventTypes { token, types } => {
+                (token, self.put_event_types(types, cx.now, out))
+            }
+            Input::DeleteEventType { token, name } => (token, self.delete_event_type(name, out)),
             Input::RotateEndpointSecret {
                 token,
                 endpoint,
@@ -236,8 +300,23 @@ impl Delivery {
                 token,
                 self.rotate_endpoint(endpoint, secret, grace_ms, cx.now, out),
             ),
+            Input::Expunge {
+                token,
+                messages,
+                even_pending,
+            } => (token, Ok(self.expunge(messages, even_pending, cx, out))),
+            Input::ExpungeAttempt { token, attempt } => {
+                out.writes.push(Write::ResponseGone(attempt));
+                (token, Ok(Answer::Changed(1)))
+            }
+            Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
+            Input::StartTask { token, new } => (token, self.start_task(new, cx, out)),
             // `handle` has taken these.
             Input::Accept { .. }
+            | Input::CreateMessage { .. }
+            | Input::TaskSlice { .. }
+            | Input::CancelPending { .. }
+            | Input::Opens { .. }
             | Input::Attempted(_)
             | Input::Due { .. }
             | Input::Resend { .. }
@@ -254,10 +333,11 @@ impl Delivery {
 
     /// Takes up to `max` deliveries that are due at `now`; each must be handed to `handle`.
     pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
-        let due = self.queue.take_due(now, max);
-        due.into_iter()
-            .map(|delivery| Input::Due { delivery })
-            .collect()
+        let open = self.queue.take_open(now, max);
+        let due = self.queue.take_due(now, max - open.len());
+        let opens = open.into_iter().map(|endpoint| Input::Opens { endpoint });
+        let due = due.into_iter().map(|delivery| Input::Due { delivery });
+        opens.chain(due).collect()
     }
 
     /// Applications, sources and endpoints as they are now; cheap, and shared until one changes.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dunlin_types::{Seq, Timestamp, Token};
 
+use crate::lane::{Lane, Room};
 use crate::{Attempted, DeliveryRow};
 
 /// How many may be under way.
@@ -25,6 +26,8 @@ pub(crate) enum Phase {
     InFlight,
     /// Has made an event that a rival may outdo.
     Held(Box<Attempted>),
+    /// Must not overtake another delivery of its order.
+    Blocked,
 }
 
 /// One pending delivery.
@@ -34,15 +37,6 @@ pub(crate) struct Hot {
     pub(crate) phase: Phase,
     /// Who waits for the end of the attempt (samples only).
     pub(crate) token: Token,
-}
-
-/// The deliveries of one endpoint that may start.
-#[derive(Debug, Default)]
-struct Lane {
-    ready: VecDeque<Seq>,
-    in_flight: usize,
-    /// Whether the lane is in [`Queue::runnable`].
-    listed: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +49,12 @@ pub(crate) struct Queue {
     lanes: BTreeMap<Seq, Lane>,
     /// Endpoints that have something ready and a free place, in turn.
     runnable: VecDeque<Seq>,
+    /// When endpoints that have something ready may be sent to again.
+    openings: BTreeSet<(Timestamp, Seq)>,
+    /// The deliveries that must not overtake each other, by endpoint and what they have in common.
+    orders: BTreeMap<(Seq, u64), BTreeSet<Seq>>,
+    /// How many are pending for each endpoint.
+    pending: BTreeMap<Seq, usize>,
     in_flight: usize,
 }
 
@@ -67,6 +67,9 @@ impl Queue {
             timers: BTreeSet::new(),
             lanes: BTreeMap::new(),
             runnable: VecDeque::new(),
+            openings: BTreeSet::new(),
+            orders: BTreeMap::new(),
+            pending: BTreeMap::new(),
             in_flight: 0,
         }
     }
@@ -95,35 +98,66 @@ impl Queue {
     }
 
     /// Takes a delivery up; it starts as soon as there is a place.
-    pub(crate) fn add_ready(&mut self, row: DeliveryRow, token: Token) {
+    pub(crate) fn add_ready(&mut self, row: DeliveryRow, token: Token, now: Timestamp) {
         let delivery = row.seq;
-        self.add(row, token);
-        self.make_ready(delivery);
+        if self.add(row, token) {
+            self.make_ready(delivery, now);
+        }
     }
 
     /// Takes a delivery up that starts when its time comes.
     pub(crate) fn add_waiting(&mut self, row: DeliveryRow) {
         let (delivery, at) = (row.seq, row.next_at.unwrap_or(Timestamp::ZERO));
-        self.add(row, Token::NONE);
-        self.timers.insert((at, delivery));
+        if self.add(row, Token::NONE) {
+            self.timers.insert((at, delivery));
+        }
     }
 
-    fn add(&mut self, row: DeliveryRow, token: Token) {
-        self.by_message.insert((row.message, row.seq));
-        let phase = Phase::Waiting;
-        self.hot.insert(row.seq, Hot { row, phase, token });
+    /// Whether it may go on: false if another delivery of its order comes first.
+    fn add(&mut self, row: DeliveryRow, token: Token) -> bool {
+        let delivery = row.seq;
+        self.by_message.insert((row.message, delivery));
+        *self.pending.entry(row.endpoint).or_default() += 1;
+        let first = order_of(&row).is_none_or(|order| {
+            let order = self.orders.entry(order).or_default();
+            order.insert(delivery);
+            order.first() == Some(&delivery)
+        });
+        let phase = if first {
+            Phase::Waiting
+        } else {
+            Phase::Blocked
+        };
+        self.hot.insert(delivery, Hot { row, phase, token });
+        first
+    }
+
+    /// How many are pending for that endpoint.
+    pub(crate) fn pending_of(&self, endpoint: Seq) -> usize {
+        self.pending.get(&endpoint).copied().unwrap_or(0)
     }
 
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let opening = self.openings.first().map(|(at, _)| *at);
+        timer.into_iter().chain(opening).min()
     }
 
     pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Seq> {
         let mut due = Vec::new();
-        while due.len() < max && self.next_wake().is_some_and(|at| at <= now) {
+        while due.len() < max && self.timers.first().is_some_and(|(at, _)| *at <= now) {
             due.extend(self.timers.pop_first().map(|(_, delivery)| delivery));
         }
         due
+    }
+
+    /// Endpoints that may be sent to again.
+    pub(crate) fn take_open(&mut self, now: Timestamp, max: usize) -> Vec<Seq> {
+        let mut open = Vec::new();
+        while open.len() < max && self.openings.first().is_some_and(|(at, _)| *at <= now) {
+            open.extend(self.openings.pop_first().map(|(_, endpoint)| endpoint));
+        }
+        open
     }
 
     /// A delivery whose timer went off, unless it has moved on since.
@@ -133,7 +167,7 @@ impl Queue {
     }
 
     /// A waiting delivery may start.
-    pub(crate) fn make_ready(&mut self, delivery: Seq) {
+    pub(crate) fn make_ready(&mut self, delivery: Seq, now: Timestamp) {
         let Some(hot) = self.hot.get_mut(&delivery) else {
             return;
         };
@@ -141,26 +175,31 @@ impl Queue {
             return;
         }
         hot.phase = Phase::Ready;
-        let endpoint = hot.row.endpoint;
+        let (endpoint, message) = (hot.row.endpoint, hot.row.message);
         self.timers
             .remove(&(hot.row.next_at.unwrap_or(Timestamp::ZERO), delivery));
         let lane = self.lanes.entry(endpoint).or_default();
-        lane.ready.push_back(delivery);
-        self.list(endpoint);
+        lane.ready.insert((message, delivery));
+        self.list(endpoint, now);
     }
 
-    /// The next delivery to start, counted as in flight from here on.
-    pub(crate) fn start_next(&mut self) -> Option<Seq> {
+    /// The next delivery to start, counted as in flight from here on. `per_second` tells how
+    /// many an endpoint takes.
+    pub(crate) fn start_next(
+        &mut self,
+        now: Timestamp,
+        per_second: impl Fn(Seq) -> Option<u32>,
+    ) -> Option<Seq> {
         if self.in_flight >= self.caps.total {
             return None;
         }
         let endpoint = self.runnable.pop_front()?;
         let lane = self.lanes.get_mut(&endpoint)?;
         lane.listed = false;
-        let delivery = lane.ready.pop_front()?;
-        lane.in_flight += 1;
+        let (_, delivery) = lane.ready.pop_first()?;
+        lane.start(now, per_second(endpoint));
         self.in_flight += 1;
-        self.list(endpoint);
+        self.list(endpoint, now);
         if let Some(hot) = self.hot.get_mut(&delivery) {
             hot.phase = Phase::InFlight;
         }
@@ -168,7 +207,7 @@ impl Queue {
     }
 
     /// An attempt has ended: its place is free, the delivery waits for what is decided on it.
-    pub(crate) fn finished(&mut self, delivery: Seq) {
+    pub(crate) fn finished(&mut self, delivery: Seq, now: Timestamp) {
         let Some(hot) = self.hot.get_mut(&delivery) else {
             return;
         };
@@ -178,7 +217,13 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
         }
-        self.list(endpoint);
+        self.list(endpoint, now);
+    }
+
+    /// Changes how an endpoint is sent to.
+    pub(crate) fn steer(&mut self, endpoint: Seq, now: Timestamp, how: impl FnOnce(&mut Lane)) {
+        how(self.lanes.entry(endpoint).or_default());
+        self.list(endpoint, now);
     }
 
     /// Sets the time of a delivery that has no timer.
@@ -189,13 +234,60 @@ impl Queue {
         }
     }
 
-    /// Drops a delivery that has ended. It must be waiting.
+    /// Drops a delivery that has ended. It must be waiting. The next of its order may go on.
     pub(crate) fn remove(&mut self, delivery: Seq) -> Option<Hot> {
         let hot = self.hot.remove(&delivery)?;
         self.by_message.remove(&(hot.row.message, delivery));
         self.timers
             .remove(&(hot.row.next_at.unwrap_or(Timestamp::ZERO), delivery));
+        if let Some(pending) = self.pending.get_mut(&hot.row.endpoint) {
+            *pending -= 1;
+            if *pending == 0 {
+                self.pending.remove(&hot.row.endpoint);
+            }
+        }
+        if let Some(order) = order_of(&hot.row) {
+            self.unblock(order, delivery);
+        }
         Some(hot)
+    }
+
+    fn unblock(&mut self, order: (Seq, u64), ended: Seq) {
+        let Some(members) = self.orders.get_mut(&order) else {
+            return;
+        };
+        members.remove(&ended);
+        let Some(next) = members.first().copied() else {
+            self.orders.remove(&order);
+            return;
+        };
+        if let Some(hot) = self.hot.get_mut(&next)
+            && matches!(hot.phase, Phase::Blocked)
+        {
+            hot.phase = Phase::Waiting;
+            let at = hot.row.next_at.unwrap_or(Timestamp::ZERO);
+            self.timers.insert((at, next));
+        }
+    }
+
+    /// Takes a delivery out of its endpoint's queue, or out of what blocks it, so that it may be
+    /// dropped.
+    pub(crate) fn unready(&mut self, delivery: Seq) {
+        let Some(hot) = self.hot.get_mut(&delivery) else {
+            return;
+        };
+        if let Phase::Ready = hot.phase
+            && let Some(lane) = self.lanes.get_mut(&hot.row.endpoint)
+        {
+            lane.ready.remove(&(hot.row.message, delivery));
+            if lane.ready.is_empty() && std::mem::take(&mut lane.listed) {
+                let endpoint = hot.row.endpoint;
+                self.runnable.retain(|one| *one != endpoint);
+            }
+        }
+        if matches!(hot.phase, Phase::Ready | Phase::Blocked) {
+            hot.phase = Phase::Waiting;
+        }
     }
 
     /// What is ready for that endpoint becomes due instead, so that it is looked at one by one.
@@ -207,14 +299,14 @@ impl Queue {
         if std::mem::take(&mut lane.listed) {
             self.runnable.retain(|one| *one != endpoint);
         }
-        for delivery in ready {
+        for (_, delivery) in ready {
             if let Some(hot) = self.hot.get_mut(&delivery) {
                 hot.phase = Phase::Waiting;
                 let at = hot.row.next_at.unwrap_or(now);
                 self.timers.insert((at, delivery));
             }
         }
-        self.forget_idle_lane(endpoint);
+        self.list(endpoint, now);
     }
 
     /// The same for what waits, too. Looks at every pending delivery: endpoints are rarely deleted.
@@ -230,22 +322,41 @@ impl Queue {
         }
     }
 
-    /// Lists the endpoint's lane if something in it can start, and forgets an empty one.
-    fn list(&mut self, endpoint: Seq) {
+    /// Lists the endpoint's lane if something in it can start, notes when it can if that is a
+    /// matter of time, and forgets a lane of which there is nothing to know.
+    fn list(&mut self, endpoint: Seq, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             return;
         };
-        if !lane.listed && !lane.ready.is_empty() && lane.in_flight < self.caps.per_endpoint {
-            lane.listed = true;
-            self.runnable.push_back(endpoint);
+        if lane.is_forgettable(now) {
+            self.lanes.remove(&endpoint);
+            return;
         }
-        self.forget_idle_lane(endpoint);
+        if lane.listed || lane.ready.is_empty() {
+            return;
+        }
+        match lane.room(now, self.caps.per_endpoint) {
+            Room::Now => {
+                lane.listed = true;
+                self.runnable.push_back(endpoint);
+            }
+            Room::At(at) => {
+                self.openings.insert((at, endpoint));
+            }
+            Room::None => {}
+        }
     }
 
-    fn forget_idle_lane(&mut self, endpoint: Seq) {
-        let idle = |lane: &Lane| lane.ready.is_empty() && lane.in_flight == 0;
-        if self.lanes.get(&endpoint).is_some_and(idle) {
-            self.lanes.remove(&endpoint);
-        }
+    /// The endpoint's time has come.
+    pub(crate) fn opens(&mut self, endpoint: Seq, now: Timestamp) {
+        self.list(endpoint, now);
     }
+}
+
+/// The order a delivery keeps. What somebody asked for by hand keeps none.
+fn order_of(row: &DeliveryRow) -> Option<(Seq, u64)> {
+    let keeps = row.trigger.is_retried();
+    row.order_key
+        .filter(|_| keeps)
+        .map(|key| (row.endpoint, key))
 }

@@ -3,7 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::{Application, Delivery, DeliveryRow, DeliveryState, Endpoint, Source};
+use dunlin_types::Timestamp;
+
+use crate::{
+    Application, Delivery, DeliveryRow, DeliveryState, Endpoint, HealthRow, Source, TallyRow,
+    TaskRow,
+};
 
 impl Delivery {
     /// Takes an application back.
@@ -18,7 +23,23 @@ impl Delivery {
 
     /// Takes an endpoint back.
     pub fn restore_endpoint(&mut self, row: Endpoint) {
+        self.steer_as(&row, Timestamp::ZERO);
         self.config_mut().put_endpoint(Arc::new(row));
+    }
+
+    /// Takes back how an endpoint that fails has fared.
+    pub fn restore_health(&mut self, row: HealthRow) {
+        self.health.put(row);
+    }
+
+    /// Takes back what has been counted of an hour.
+    pub fn restore_tally(&mut self, row: TallyRow) {
+        self.tallies.put(row);
+    }
+
+    /// Takes a task back; one that runs goes on where it was.
+    pub fn restore_task(&mut self, row: TaskRow) {
+        self.config_mut().put_task(Arc::new(row));
     }
 
     /// Takes a delivery back; one that has ended is of no interest. Overdue ones come out of

@@ -13,11 +13,17 @@ pub(crate) struct Pace {
     pub(crate) timed_out: bool,
 }
 
-/// The delay after the failed attempt number `tries`; none when it was the last. `flat_ms` takes
-/// the place of the schedule, its jitter and its floors.
-pub(crate) fn delay_ms(tries: u8, pace: Pace, flat_ms: Option<i64>, jitter: u64) -> Option<i64> {
+/// The delay after the failed attempt number `tries`, of those of a schedule; none when it was the
+/// last. `flat_ms` takes the place of the delays, their jitter and their floors.
+pub(crate) fn delay_ms(
+    delays_ms: &[i64],
+    tries: u8,
+    pace: Pace,
+    flat_ms: Option<i64>,
+    jitter: u64,
+) -> Option<i64> {
     let at = usize::from(tries).checked_sub(1)?;
-    let listed = *limits::DELIVERY_DELAYS_MS.get(at)?;
+    let listed = *delays_ms.get(at)?;
     let delay = match flat_ms {
         Some(flat) => flat.max(0),
         None if pace.timed_out || pace.status == 429 => {
@@ -30,6 +36,13 @@ pub(crate) fn delay_ms(tries: u8, pace: Pace, flat_ms: Option<i64>, jitter: u64)
         .filter(|_| matches!(pace.status, 429 | 503));
     let longest = (2 * delay).max(limits::DELIVERY_RETRY_AFTER_MS_MAX);
     Some(asked.map_or(delay, |ms| ms.clamp(delay, longest.max(delay))))
+}
+
+/// How long a receiver is left alone that asked for less.
+pub(crate) fn slow_down_ms(pace: Pace, flat_ms: Option<i64>) -> i64 {
+    let least = flat_ms.map_or(limits::DELIVERY_PENALTY_MS_MIN, |flat| flat.max(0));
+    let most = least.max(limits::DELIVERY_RETRY_AFTER_MS_MAX);
+    pace.retry_after_ms.unwrap_or(0).clamp(least, most)
 }
 
 fn jittered(delay: i64, jitter: u64) -> i64 {
@@ -64,7 +77,15 @@ mod tests {
     #[test]
     fn eight_attempts_spread_over_more_than_a_day() {
         let delays: Vec<_> = (1..=9)
-            .map(|tries| delay_ms(tries, Pace::default(), None, 1000))
+            .map(|tries| {
+                delay_ms(
+                    &limits::DELIVERY_DELAYS_MS,
+                    tries,
+                    Pace::default(),
+                    None,
+                    1000,
+                )
+            })
             .collect();
         let secs = [5, 300, 1800, 7200, 18_000, 36_000, 36_000];
         let mut expected: Vec<_> = secs.iter().map(|s| Some(s * 1000)).collect();
@@ -84,14 +105,30 @@ mod tests {
             (with(0, None, true), 60_000),
         ];
         for (pace, expected) in cases {
-            assert_eq!(delay_ms(1, pace, None, 1000), Some(expected), "{pace:?}");
+            assert_eq!(
+                delay_ms(&limits::DELIVERY_DELAYS_MS, 1, pace, None, 1000),
+                Some(expected),
+                "{pace:?}"
+            );
         }
     }
 
     #[test]
     fn a_flat_interval_replaces_schedule_and_floors() {
-        assert_eq!(delay_ms(3, with(0, None, true), Some(50), 7), Some(50));
-        assert_eq!(delay_ms(8, Pace::default(), Some(50), 7), None);
+        assert_eq!(
+            delay_ms(
+                &limits::DELIVERY_DELAYS_MS,
+                3,
+                with(0, None, true),
+                Some(50),
+                7
+            ),
+            Some(50)
+        );
+        assert_eq!(
+            delay_ms(&limits::DELIVERY_DELAYS_MS, 8, Pace::default(), Some(50), 7),
+            None
+        );
     }
 
     proptest! {
@@ -99,7 +136,7 @@ mod tests {
         fn jitter_stays_within_a_fifth(tries in 1_u8..=7, seed: u64, delivery: u64) {
             let listed = limits::DELIVERY_DELAYS_MS[usize::from(tries) - 1];
             let jitter = jitter(seed, Seq(delivery));
-            let delay = delay_ms(tries, Pace::default(), None, jitter).unwrap();
+            let delay = delay_ms(&limits::DELIVERY_DELAYS_MS, tries, Pace::default(), None, jitter).unwrap();
             prop_assert!((listed * 4 / 5..=listed * 6 / 5).contains(&delay));
         }
     }

@@ -9,7 +9,7 @@ use dunlin_types::{
 };
 
 use crate::application::{full, taken};
-use crate::{Answer, Context, Delivery, Outcome, SecretVersion, Write, secrets};
+use crate::{Answer, Context, Delivery, Input, Outcome, SecretVersion, Write, secrets};
 
 /// A source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,37 @@ pub struct SourceFields {
 }
 
 impl Delivery {
-    pub(crate) fn create_source(
+    /// Whatever is asked about sources.
+    pub(crate) fn manage_source(&mut self, input: Input, cx: &mut Context<'_>, out: &mut Outcome) {
+        let (token, answer) = match input {
+            Input::CreateSource { token, new } => (token, self.create_source(new, cx, out)),
+            Input::UpdateSource {
+                token,
+                source,
+                fields,
+            } => (token, self.update_source(source, fields, cx.now, out)),
+            Input::SetSourceUrl {
+                token,
+                source,
+                url_token,
+            } => (token, self.set_source_url(source, url_token, cx.now, out)),
+            Input::NoteRefusal { token, refusal } => (token, self.note_refusal(*refusal, cx, out)),
+            Input::DeleteSource { token, source } => (token, self.delete_source(source, out)),
+            Input::RotateSourceSecret {
+                token,
+                source,
+                secret,
+                grace_ms,
+            } => (
+                token,
+                self.rotate_source(source, secret, grace_ms, cx.now, out),
+            ),
+            _ => return,
+        };
+        out.answer(token, answer.unwrap_or_else(Answer::Refused));
+    }
+
+    fn create_source(
         &mut self,
         new: NewSource,
         cx: &mut Context<'_>,
@@ -133,7 +163,7 @@ impl Delivery {
         Ok(())
     }
 
-    pub(crate) fn update_source(
+    fn update_source(
         &mut self,
         id: Seq,
         fields: SourceFields,
@@ -158,7 +188,7 @@ impl Delivery {
         Ok(self.put_source(source, out))
     }
 
-    pub(crate) fn set_source_url(
+    fn set_source_url(
         &mut self,
         id: Seq,
         token: Secret,
@@ -178,7 +208,7 @@ impl Delivery {
         found.ok_or_else(|| Coded::plain(Code::SourceUnknown))
     }
 
-    pub(crate) fn delete_source(&mut self, id: Seq, out: &mut Outcome) -> Result<Answer, Coded> {
+    fn delete_source(&mut self, id: Seq, out: &mut Outcome) -> Result<Answer, Coded> {
         if self.config.source(id).is_none() {
             return Err(Coded::plain(Code::SourceUnknown));
         }
@@ -187,7 +217,7 @@ impl Delivery {
         Ok(Answer::Deleted)
     }
 
-    pub(crate) fn rotate_source(
+    fn rotate_source(
         &mut self,
         id: Seq,
         secret: Secret,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_types::{Code, DedupeKey, Ksuid, KsuidKind, Seq, Timestamp};
 
-use crate::{Application, Endpoint, EndpointConfig, RefusalRow, Source};
+use crate::access::{Integration, PortalToken};
+use crate::{Application, Endpoint, EndpointConfig, EventType, RefusalRow, Source, TaskRow};
 
 /// One row. A row that exists already under its key is replaced.
 #[derive(Clone, Debug)]
@@ -15,6 +16,14 @@ pub enum Write {
     Application(Arc<Application>),
     /// That application is gone.
     ApplicationDeleted(Seq),
+    /// A portal token, by id.
+    PortalToken(Arc<PortalToken>),
+    /// That portal token is worth nothing any more.
+    PortalTokenGone(Seq),
+    /// An integration with its key, by id.
+    Integration(Arc<Integration>),
+    /// That integration is gone.
+    IntegrationGone(Seq),
     /// A source with its secrets, by id.
     Source(Arc<Source>),
     /// That source is gone, with what it refused.
@@ -23,6 +32,10 @@ pub enum Write {
     Refusal(Box<RefusalRow>),
     /// An endpoint with its secrets, by id.
     Endpoint(Arc<Endpoint>),
+    /// An event type, by name.
+    EventType(Arc<EventType>),
+    /// That event type has no row any more.
+    EventTypeDeleted(String),
     /// That endpoint is gone; its versions stay.
     EndpointDeleted(Seq),
     /// What an endpoint was like from some point on; appended.
@@ -33,10 +46,24 @@ pub enum Write {
     Dedupe(DedupeRow),
     /// A message that came again; appended.
     Repeat(RepeatRow),
+    /// The payload of that message is gone; the message stays.
+    ContentGone(Seq),
+    /// That message is gone, with its repeats, deliveries and attempts.
+    MessageGone(Seq),
     /// A delivery, by its sequence number.
     Delivery(DeliveryRow),
     /// An attempt; appended.
     Attempt(Box<AttemptRow>),
+    /// What was kept of that attempt's answer is gone.
+    ResponseGone(Seq),
+    /// How an endpoint that fails has fared, by endpoint.
+    Health(HealthRow),
+    /// That endpoint fares well again, or is gone.
+    HealthGone(Seq),
+    /// What became of an endpoint's deliveries within an hour, by both.
+    Tally(TallyRow),
+    /// Something long that goes on beside everything else, by id.
+    Task(Arc<TaskRow>),
 }
 
 impl Write {
@@ -64,14 +91,24 @@ pub struct Message {
     pub source: Option<Seq>,
     /// The event type.
     pub event_type: String,
-    /// The provider's id, which goes out again as `webhook-id`.
+    /// The provider's or the sender's own id; empty if there is none. See [`Message::webhook_id`].
     pub provider_id: String,
     /// The headers received that are kept.
     pub headers: Vec<(String, String)>,
     /// Its channels.
     pub channels: Vec<String>,
-    /// The exact bytes received.
+    /// What its sender marked it with.
+    pub tags: Vec<String>,
+    /// Before when it is not sent.
+    pub deliver_at: Option<Timestamp>,
+    /// When its payload goes.
+    pub expires: Timestamp,
+    /// What its sender gave to transformations: a JSON object.
+    pub params: Option<Bytes>,
+    /// The exact bytes received; empty when `expired`.
     pub body: Bytes,
+    /// Whether the payload is gone.
+    pub expired: bool,
     /// Sixteen bytes of a hash of them.
     pub body_hash: [u8; 16],
     /// Whether it is a sample that somebody sent from here.
@@ -83,6 +120,15 @@ impl Message {
     #[must_use]
     pub fn id(&self) -> Ksuid {
         Ksuid::new(KsuidKind::Message, self.at, self.seq)
+    }
+
+    /// What receivers tell repeats by: the provider's id where there is one, else its own.
+    #[must_use]
+    pub fn webhook_id(&self) -> String {
+        match self.source.is_some() || self.test {
+            true => self.provider_id.clone(),
+            false => self.id().to_string(),
+        }
     }
 }
 
@@ -154,6 +200,16 @@ pub enum Trigger {
     Manual = 1,
     /// It is a sample. One attempt.
     Test = 2,
+    /// It is one of many that somebody asked for. Retried on the schedule.
+    Replay = 3,
+}
+
+impl Trigger {
+    /// Whether what fails is tried again.
+    #[must_use]
+    pub const fn is_retried(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Replay)
+    }
 }
 
 /// How a delivery stands.
@@ -198,6 +254,8 @@ pub struct DeliveryRow {
     /// Whether the message goes to this server's event log by other endpoints, too, so that the
     /// same event may be made twice.
     pub rivals: bool,
+    /// What it has in common with those that it must not overtake at its endpoint.
+    pub order_key: Option<u64>,
 }
 
 impl DeliveryRow {
@@ -252,12 +310,53 @@ pub struct AttemptRow {
     pub url: String,
     /// The receiver's answer, as much of it as is kept.
     pub response: Bytes,
+    /// The headers that went out and came back, as far as they are kept.
+    pub headers: AttemptHeaders,
     /// What the transformation wrote to its console.
     pub logs: Vec<String>,
     /// The event it appended; the core leaves it open, see [`Write::set_event`].
     pub event: Option<Seq>,
     /// When the next attempt is due, if there is one.
     pub next_at: Option<Timestamp>,
+}
+
+/// The headers of an attempt; values that may be credentials are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AttemptHeaders {
+    /// Of the request: those that do not go with every request.
+    pub sent: Vec<(String, String)>,
+    /// Of the answer.
+    pub received: Vec<(String, String)>,
+}
+
+/// How an endpoint has fared since something last arrived there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthRow {
+    /// Which endpoint.
+    pub endpoint: Seq,
+    /// The first failure since.
+    pub failing_since: Timestamp,
+    /// From when the time counts after which it is disabled; none while failures may be a mishap.
+    pub counts_since: Option<Timestamp>,
+    /// Percent of that time of which its owner has been warned.
+    pub warned_percent: u8,
+}
+
+/// What became of an endpoint's deliveries within an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TallyRow {
+    /// Which endpoint.
+    pub endpoint: Seq,
+    /// Hours since 1970.
+    pub hour: u32,
+    /// Deliveries that arrived.
+    pub succeeded: u32,
+    /// Deliveries that were given up.
+    pub failed: u32,
+    /// Deliveries that were not wanted.
+    pub cancelled: u32,
+    /// Attempts that failed.
+    pub attempts_failed: u32,
 }
 
 impl AttemptRow {

@@ -1,17 +1,20 @@
 //! Attempts of deliveries: the transformation, then the receiver or this server's own event log.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    AttemptEffect, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
+    AttemptEffect, AttemptHeaders, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
 };
-use dunlin_egress::{Body, Request, Response, SendError, SendErrorKind, check_header, check_url};
+use dunlin_egress::{
+    Body, Request, Response, SendError, SendErrorKind, TlsIdentity, check_header, check_url,
+    is_secret_header, parse_tls,
+};
 use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
 use dunlin_turn::Input as TurnInput;
-use dunlin_types::{Code, Coded, EventOrigin, Timestamp, limits};
+use dunlin_types::{Code, Coded, EventOrigin, Secret, Timestamp, limits};
 use dunlin_wire::duration::parse_retry_after;
 use dunlin_wire::ingest::{CardMessage, card_event};
 use dunlin_wire::standard_webhooks::WebhookKey;
@@ -29,15 +32,36 @@ struct Outgoing {
     cancel: bool,
 }
 
+/// What is noted on the way.
+#[derive(Default)]
+struct Notes {
+    url: String,
+    headers: AttemptHeaders,
+    logs: Vec<String>,
+}
+
 /// Makes the attempt and brings home what came of it.
 pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
     shared.counters.attempts.fetch_add(1, Ordering::SeqCst);
     let started = shared.clock.now();
-    let mut logs = Vec::new();
-    let mut url = effect.endpoint.config.url.clone();
-    let outcome = match message(&shared, &effect).await {
-        Ok(message) => attempt(&shared, &effect, &message, started, &mut logs, &mut url).await,
-        Err(error) => failed(error),
+    let mut notes = Notes {
+        url: effect.endpoint.config.url.clone(),
+        ..Notes::default()
+    };
+    let message = message(&shared, &effect).await;
+    let outcome = match &message {
+        Ok(message) => attempt(&shared, &effect, message, started, &mut notes).await,
+        Err(error) => failed(error.clone()),
+    };
+    let event_type = match (&outcome, &message) {
+        (
+            AttemptOutcome::Sent {
+                status: 200..300, ..
+            },
+            _,
+        ) => None,
+        (_, Ok(message)) => Some(message.event_type.clone()),
+        (_, Err(_)) => None,
     };
     crash_point(CrashPoint::AfterTransform);
     let ended = shared.clock.now();
@@ -45,10 +69,12 @@ pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
         delivery: effect.delivery,
         attempt_no: effect.attempt_no,
         outcome,
-        url,
+        url: notes.url,
         started,
         ended,
-        logs,
+        headers: notes.headers,
+        logs: notes.logs,
+        event_type,
     };
     shared
         .inbox
@@ -65,7 +91,12 @@ async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>
         .readers
         .read(move |reader| reader.message(seq))
         .await?;
-    message.ok_or_else(|| Coded::new(Code::StoreCorrupt, "the message is not in the store"))
+    let message =
+        message.ok_or_else(|| Coded::new(Code::StoreCorrupt, "the message is not in the store"))?;
+    match message.expired {
+        true => Err(Coded::plain(Code::PayloadExpired)),
+        false => Ok(message),
+    }
 }
 
 async fn attempt(
@@ -73,20 +104,20 @@ async fn attempt(
     effect: &AttemptEffect,
     message: &Message,
     now: Timestamp,
-    logs: &mut Vec<String>,
-    url: &mut String,
+    notes: &mut Notes,
 ) -> AttemptOutcome {
+    let logs = &mut notes.logs;
     let outgoing = match transformed(shared, &effect.endpoint, message, logs).await {
         Ok(outgoing) => outgoing,
         Err(error) => return failed(error),
     };
-    url.clone_from(&outgoing.url);
+    notes.url.clone_from(&outgoing.url);
     if outgoing.cancel {
         AttemptOutcome::Cancelled
     } else if effect.in_process {
         event(message, &outgoing.body, now)
     } else {
-        deliver(shared, &effect.endpoint, message, outgoing, now).await
+        deliver(shared, &effect.endpoint, message, outgoing, now, notes).await
     }
 }
 
@@ -122,6 +153,7 @@ async fn transformed(
             variables: script.variables.clone(),
             channels: message.channels.clone(),
             params_headers: message.headers.iter().cloned().collect(),
+            params: message.params.clone(),
         })
         .await;
     logs.extend(report.logs.into_iter().map(|line| line.text));
@@ -151,7 +183,7 @@ fn script_error(error: &ScriptError) -> Coded {
 fn event(message: &Message, body: &Bytes, now: Timestamp) -> AttemptOutcome {
     let about = CardMessage {
         event_type: &message.event_type,
-        webhook_id: &message.provider_id,
+        webhook_id: &message.webhook_id(),
         envelope_ts: envelope_ts(&message.body),
         origin: EventOrigin::Message(message.seq),
     };
@@ -176,13 +208,18 @@ async fn deliver(
     message: &Message,
     outgoing: Outgoing,
     now: Timestamp,
+    notes: &mut Notes,
 ) -> AttemptOutcome {
     let request = match request(shared, endpoint, message, outgoing, now) {
         Ok(request) => request,
         Err(error) => return failed(error),
     };
+    notes.headers.sent = kept_headers(&request.headers);
     match shared.client.send(request).await {
-        Ok(response) => sent(&response, shared.clock.now()),
+        Ok(response) => {
+            notes.headers.received = kept_headers(&response.headers);
+            sent(&response, shared.clock.now())
+        }
         Err(error) => unsent(&error),
     }
 }
@@ -215,8 +252,8 @@ fn request(
         deadline: Duration::from_millis(limits::DELIVERY_TIMEOUT_MS),
         response_bytes_max: limits::DELIVERY_RESPONSE_KEPT_BYTES_MAX,
         truncate: true,
-        tenant: 0,
-        tls: None,
+        tenant: endpoint.config.app.0.saturating_add(1),
+        tls: tls_of(shared, endpoint)?,
         is_idempotent: true,
     })
 }
@@ -251,15 +288,16 @@ fn headers(
         let (name, value) = check_header(name, value)?;
         headers.insert(name, value);
     }
+    let id = message.webhook_id();
     let signatures: Vec<String> = endpoint
         .secrets
         .iter()
         .filter(|secret| secret.expires.is_none_or(|at| at > now))
         .filter_map(|secret| WebhookKey::parse(secret.secret.reveal()).ok())
-        .filter_map(|key| key.sign(&message.provider_id, now, &outgoing.body))
+        .filter_map(|key| key.sign(&id, now, &outgoing.body))
         .collect();
     let signed = [
-        ("webhook-id", message.provider_id.clone()),
+        ("webhook-id", id),
         ("webhook-timestamp", now.secs().to_string()),
         ("webhook-signature", signatures.join(" ")),
     ];
@@ -269,6 +307,53 @@ fn headers(
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
+}
+
+/// What the endpoint has of its own for TLS, made once for each of its versions.
+fn tls_of(shared: &Shared, endpoint: &Endpoint) -> Result<Option<Arc<TlsIdentity>>, Coded> {
+    let Some(tls) = &endpoint.config.tls else {
+        return Ok(None);
+    };
+    let mut made = shared.tls.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((version, identity)) = made.get(&endpoint.id)
+        && *version == endpoint.version
+    {
+        return Ok(Some(Arc::clone(identity)));
+    }
+    let key = tls.client_key_pem.as_ref().map(Secret::reveal);
+    let identity = parse_tls(tls.ca_pem.as_deref(), tls.client_cert_pem.as_deref(), key)?;
+    let identity = match tls.insecure {
+        true => identity.insecure(),
+        false => identity,
+    };
+    let identity = Arc::new(identity);
+    made.insert(endpoint.id, (endpoint.version, Arc::clone(&identity)));
+    Ok(Some(identity))
+}
+
+/// The headers that are shown later: without what every request has, and without what may be
+/// credentials.
+fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let usual = |name: &str| {
+        matches!(
+            name,
+            "accept" | "user-agent" | "webhook-id" | "content-length" | "connection" | "date"
+        )
+    };
+    let shown = headers.iter().filter(|(name, _)| !usual(name.as_str()));
+    shown
+        .take(limits::ATTEMPT_HEADERS_KEPT_MAX)
+        .map(|(name, value)| {
+            let text = match is_secret_header(name) || value.is_sensitive() {
+                true => "********".to_owned(),
+                false => String::from_utf8_lossy(value.as_bytes())
+                    .chars()
+                    .take(limits::ATTEMPT_HEADER_CHARS_MAX)
+                    .collect(),
+            };
+            (name.as_str().to_owned(), text)
+        })
+        .collect()
 }
 
 fn sent(response: &Response, now: Timestamp) -> AttemptOutcome {

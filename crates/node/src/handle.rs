@@ -1,15 +1,16 @@
 //! The node as the rest of the process sees it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use dunlin_delivery as delivery;
-use dunlin_egress::Client;
+use dunlin_egress::{Client, TlsIdentity};
 use dunlin_engine as engine;
 use dunlin_sandbox::Sandbox;
 use dunlin_store::{Reader, StoreResult};
 use dunlin_turn::Input;
-use dunlin_types::{Code, Coded, NewEvent, Timestamp, Token, Ulid};
+use dunlin_types::{Code, Coded, NewEvent, Seq, Timestamp, Token, Ulid};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) client: Client,
     pub(crate) sandbox: Sandbox,
+    /// What endpoints have of their own for TLS, by endpoint, with the version it was made for.
+    pub(crate) tls: std::sync::Mutex<BTreeMap<Seq, (u32, Arc<TlsIdentity>)>>,
     pub(crate) config: std::sync::RwLock<Arc<delivery::Config>>,
     pub(crate) apps: tokio::sync::watch::Sender<Arc<Vec<engine::config::AppRow>>>,
     pub(crate) counters: Counters,

@@ -58,6 +58,7 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         pace: Arc::new(Pace::new(options.pace())),
         client: Client::new(client_options(&options)),
         sandbox: Sandbox::new(SandboxOptions::new(program, args)),
+        tls: std::sync::Mutex::default(),
         config: RwLock::new(opened.delivery.config()),
         apps: tokio::sync::watch::Sender::new(Arc::new(Vec::new())),
         counters: Default::default(),
@@ -203,9 +204,15 @@ fn restore(engine: &mut Engine, delivery: &mut Delivery, row: Restored) -> bool 
         Restored::Run(row) => return engine.restore_run(&row),
         Restored::Step(mark) => engine.restore_step(&mark),
         Restored::Application(row) => delivery.restore_application(Arc::unwrap_or_clone(row)),
+        Restored::PortalToken(row) => delivery.restore_portal_token(row),
+        Restored::Integration(row) => delivery.restore_integration(row),
         Restored::Source(row) => delivery.restore_source(Arc::unwrap_or_clone(row)),
         Restored::Endpoint(row) => delivery.restore_endpoint(Arc::unwrap_or_clone(row)),
+        Restored::EventType(row) => delivery.restore_event_type(row),
         Restored::Delivery(row) => delivery.restore_delivery(row),
+        Restored::Health(row) => delivery.restore_health(row),
+        Restored::Tally(row) => delivery.restore_tally(row),
+        Restored::Task(row) => delivery.restore_task(Arc::unwrap_or_clone(row)),
     }
     true
 }

@@ -32,6 +32,7 @@ pub(crate) struct Job {
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) channels: Vec<String>,
     pub(crate) params_headers: BTreeMap<String, String>,
+    pub(crate) params: Option<String>,
 }
 
 /// Head of a worker's answer; its text is unused.

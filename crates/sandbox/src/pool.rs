@@ -123,6 +123,7 @@ impl Sandbox {
             variables: BTreeMap::new(),
             channels: Vec::new(),
             params_headers: BTreeMap::new(),
+            params: None,
         };
         match self.shared.exchange(&job, code, &[]).await.outcome? {
             (Outcome::Checked, _) => Ok(()),
@@ -151,6 +152,7 @@ impl Sandbox {
             variables: request.variables.clone(),
             channels: request.channels.clone(),
             params_headers: request.params_headers.clone(),
+            params: params_text(request.params.as_deref()),
         };
         let exchange = self.shared.exchange(&job, &request.code, &payload).await;
         let result = exchange
@@ -281,4 +283,10 @@ fn length_fits(code: &str) -> Result<(), ScriptError> {
          {TRANSFORM_CODE_CHARS_MAX}"
     );
     Err(ScriptError::new(Code::TransformLength, message))
+}
+
+/// What a sender gave, if it is text at all.
+fn params_text(params: Option<&[u8]>) -> Option<String> {
+    let text = str::from_utf8(params?).ok()?;
+    Some(text.to_owned())
 }

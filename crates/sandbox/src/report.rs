@@ -27,6 +27,8 @@ pub struct TransformRequest {
     pub channels: Vec<String>,
     /// The inbound headers, `webhook.transformationsParams.headers`.
     pub params_headers: BTreeMap<String, String>,
+    /// The rest of `webhook.transformationsParams`: a JSON object.
+    pub params: Option<Bytes>,
 }
 
 /// What one run gave, and what it said and took.

@@ -142,8 +142,15 @@ impl<'js> Script<'_, 'js> {
         webhook.set("payload", event)?;
         webhook.set("eventType", job.event_type.as_str())?;
         webhook.set("env", self.map(&job.variables)?)?;
-        let params = Object::new(self.ctx.clone())?;
-        params.set("headers", self.map(&job.params_headers)?)?;
+        let given = job.params.as_deref().map(|text| self.ctx.json_parse(text));
+        let given = given.transpose()?.and_then(Value::into_object);
+        let params = match given {
+            Some(params) => params,
+            None => Object::new(self.ctx.clone())?,
+        };
+        if !params.contains_key("headers")? {
+            params.set("headers", self.map(&job.params_headers)?)?;
+        }
         webhook.set("transformationsParams", params)?;
         let channels = Array::new(self.ctx.clone())?;
         for (at, channel) in job.channels.iter().enumerate() {

@@ -1,12 +1,16 @@
 //! The JSON in which apps' functions, applications, sources and endpoints are kept: rows that are
 //! few, read whole, and may gain fields.
 
+mod access;
+mod event_type;
 mod flow;
+mod task;
 
 use std::collections::BTreeMap;
 
 use dunlin_delivery::{
-    Application, EndpointConfig, Source, SourceConfig, SourceKind, SourceMode, Transformation,
+    Application, EndpointConfig, EndpointTls, Filter, JsonPath, Retention, Source, SourceConfig,
+    SourceKind, SourceMode, Transformation,
 };
 use dunlin_engine::config::{CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
 use dunlin_types::{Payload, Secret, Seq, Timestamp};
@@ -15,7 +19,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::seal::{Secrets, Visit};
+pub(crate) use access::IntegrationJson;
+pub(crate) use event_type::EventTypeJson;
 use flow::FlowJson;
+pub(crate) use task::TaskJson;
 
 /// Writes a value out.
 pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
@@ -189,6 +196,14 @@ pub(crate) struct ApplicationJson {
     uid: Option<String>,
     throttle_rate: Option<u32>,
     metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    payload_days: Option<u16>,
+    #[serde(default)]
+    days: Option<u16>,
+    #[serde(default)]
+    wipe: bool,
+    #[serde(default)]
+    operational: bool,
 }
 
 impl From<&Application> for ApplicationJson {
@@ -200,13 +215,24 @@ impl From<&Application> for ApplicationJson {
             uid: row.uid.clone(),
             throttle_rate: row.throttle_rate,
             metadata: row.metadata.clone(),
+            payload_days: Some(row.retention.payload_days),
+            days: Some(row.retention.days),
+            wipe: row.retention.wipe_on_success,
+            operational: row.operational,
         }
     }
 }
 
 impl ApplicationJson {
     pub(crate) fn row(self, id: Seq) -> Application {
+        let usual = Retention::default();
         Application {
+            retention: Retention {
+                payload_days: self.payload_days.unwrap_or(usual.payload_days),
+                days: self.days.unwrap_or(usual.days),
+                wipe_on_success: self.wipe,
+            },
+            operational: self.operational,
             id,
             created: Timestamp::from_ms(self.created),
             updated: Timestamp::from_ms(self.updated),
@@ -283,6 +309,15 @@ struct TransformationJson {
     updated: i64,
 }
 
+/// Certificates of an endpoint.
+#[derive(Serialize, Deserialize)]
+struct TlsJson {
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    insecure: bool,
+}
+
 /// What the owner of an endpoint set.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EndpointJson {
@@ -292,6 +327,20 @@ pub(crate) struct EndpointJson {
     description: String,
     disabled: bool,
     disabled_reason: Option<String>,
+    #[serde(default)]
+    disabled_at: Option<i64>,
+    #[serde(default)]
+    fail_since: Option<i64>,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default)]
+    retry_schedule_ms: Option<Vec<i64>>,
+    #[serde(default)]
+    ordering_key: Option<String>,
+    #[serde(default)]
+    filter: Option<String>,
+    #[serde(default)]
+    tls: Option<TlsJson>,
     event_types: Vec<String>,
     channels: Vec<String>,
     throttle_rate: Option<u32>,
@@ -311,6 +360,18 @@ impl From<&EndpointConfig> for EndpointJson {
             description: config.description,
             disabled: config.disabled,
             disabled_reason: config.disabled_reason,
+            disabled_at: config.disabled_at.map(Timestamp::ms),
+            fail_since: config.fail_since.map(Timestamp::ms),
+            paused: config.paused,
+            retry_schedule_ms: config.retry_schedule_ms,
+            ordering_key: config.ordering_key.map(|path| path.source().to_owned()),
+            filter: config.filter.map(|filter| filter.source().to_owned()),
+            tls: config.tls.map(|tls| TlsJson {
+                ca: tls.ca_pem,
+                cert: tls.client_cert_pem,
+                key: tls.client_key_pem.map(|key| key.reveal().to_owned()),
+                insecure: tls.insecure,
+            }),
             event_types: config.event_types,
             channels: config.channels,
             throttle_rate: config.throttle_rate,
@@ -336,6 +397,21 @@ impl From<EndpointJson> for EndpointConfig {
             description: json.description,
             disabled: json.disabled,
             disabled_reason: json.disabled_reason,
+            disabled_at: json.disabled_at.map(Timestamp::from_ms),
+            fail_since: json.fail_since.map(Timestamp::from_ms),
+            paused: json.paused,
+            retry_schedule_ms: json.retry_schedule_ms,
+            // They were checked when they came in.
+            ordering_key: json
+                .ordering_key
+                .and_then(|path| JsonPath::parse(&path).ok()),
+            filter: json.filter.and_then(|filter| Filter::parse(&filter).ok()),
+            tls: json.tls.map(|tls| EndpointTls {
+                ca_pem: tls.ca,
+                client_cert_pem: tls.cert,
+                client_key_pem: tls.key.map(Secret::new),
+                insecure: tls.insecure,
+            }),
             event_types: json.event_types,
             channels: json.channels,
             throttle_rate: json.throttle_rate,
@@ -365,6 +441,10 @@ impl Secrets for EndpointJson {
     fn each_secret(&mut self, visit: &mut Visit<'_>) -> Result<()> {
         for (name, value) in &mut self.headers {
             visit("header", name, value)?;
+        }
+        let key = self.tls.as_mut().and_then(|tls| tls.key.as_mut());
+        if let Some(key) = key {
+            visit("tls", "", key)?;
         }
         let variables = self.transformation.iter_mut().map(|one| &mut one.variables);
         for (name, value) in variables.flatten() {

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod error;
 mod json;
+mod label;
 mod limit;
 mod lock;
 mod migrate;

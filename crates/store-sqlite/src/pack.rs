@@ -11,6 +11,8 @@ pub(crate) const PLAIN: i64 = 0;
 pub(crate) const EVENT: i64 = 1;
 /// `enc`: the output of the run whose place is in the column.
 pub(crate) const OUTPUT: i64 = 2;
+/// `enc`: no longer kept.
+pub(crate) const GONE: i64 = 64;
 /// `enc`: the bytes as they are, in `payload`.
 pub(crate) const APART: i64 = 128;
 

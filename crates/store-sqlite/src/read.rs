@@ -1,8 +1,10 @@
 //! Reads: one read-only connection for each thread that reads.
 
+mod access;
 mod config;
 mod delivery;
 mod event;
+mod event_type;
 mod flow;
 mod refusal;
 mod restore;
@@ -13,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_delivery as delivery_core;
-use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow};
+use dunlin_delivery::{AttemptRow, DeliveryRow, EndpointVersionRow, Message, RepeatRow, TallyRow};
 use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
 use dunlin_engine::{DroppedRow, LedgerRows};
@@ -201,6 +203,31 @@ impl Reader for SqliteReader {
 
     fn refusal_counts(&mut self, source: Seq) -> StoreResult<RefusalCounts> {
         refusal::counts(&self.db, source).map_err(coded)
+    }
+
+    fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>> {
+        delivery::message_of_sender(&self.db, app, id).map_err(coded)
+    }
+
+    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
+        delivery::overdue_payloads(&self.db, now, items).map_err(coded)
+    }
+
+    fn oldest_messages(
+        &mut self,
+        app: Seq,
+        before: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>> {
+        delivery::oldest_messages(&self.db, app, before, items).map_err(coded)
+    }
+
+    fn dead_letters(&mut self, endpoint: Seq, page: Page) -> StoreResult<Vec<DeliveryRow>> {
+        delivery::dead_letters(&self.db, endpoint, page).map_err(coded)
+    }
+
+    fn tallies(&mut self, endpoint: Seq, from: u32, until: u32) -> StoreResult<Vec<TallyRow>> {
+        delivery::tallies(&self.db, endpoint, from, until).map_err(coded)
     }
 
     fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<DeliveryRow>> {

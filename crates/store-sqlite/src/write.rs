@@ -1,8 +1,11 @@
 //! Turns the rows of a commit into inserts.
 
+mod access;
 mod delivery;
 mod engine;
+mod event_type;
 mod flow;
+mod keep;
 mod refusal;
 
 use dunlin_store::Batch;
@@ -25,9 +28,11 @@ enum Hot {
     Message,
     Delivery,
     Attempt,
+    Tally,
+    Label,
 }
 
-const HOT: [&str; 9] = [
+const HOT: [&str; 11] = [
     "INSERT INTO step (seq, run, prev, kind, flags, item, attempt, due, id, name, queued, started, \
      ended, enc, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     "INSERT INTO event (seq, name, kind, ref, at, ts, ulid, ext_id, v, user_enc, user, enc, body) \
@@ -39,15 +44,19 @@ const HOT: [&str; 9] = [
      WHERE seq = ?1 AND status = 0",
     "INSERT INTO dedupe (key, seq, at, expires, hash) VALUES (?1, ?2, ?3, ?4, ?5) \
      ON CONFLICT (key) DO UPDATE SET seq = ?2, at = ?3, expires = ?4, hash = ?5",
-    "INSERT INTO message (seq, at, app, source, type, ext_id, headers, channels, hash, test, enc, \
-     body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    "INSERT INTO message (seq, at, app, source, type, ext_id, headers, channels, tags, deliver_at, \
+     expires, hash, test, params, enc, body) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     "INSERT INTO delivery (seq, message, endpoint, trigger, state, tries, next_at, created, ended, \
-     code, rivals) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-     ON CONFLICT (seq) DO UPDATE SET message = ?2, endpoint = ?3, trigger = ?4, state = ?5, \
-     tries = ?6, next_at = ?7, created = ?8, ended = ?9, code = ?10, rivals = ?11",
+     code, rivals, order_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     ON CONFLICT (seq) DO UPDATE SET state = ?5, tries = ?6, next_at = ?7, ended = ?9, code = ?10",
     "INSERT INTO attempt (seq, delivery, message, endpoint, at, ms, no, trigger, result, \
-     duplicate_of, status, code, detail, url, event, next_at, logs, response) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+     duplicate_of, status, code, detail, url, event, next_at, logs, response, headers) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    "INSERT INTO tally (endpoint, hour, succeeded, failed, cancelled, attempts_failed) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (endpoint, hour) DO UPDATE SET \
+     succeeded = ?3, failed = ?4, cancelled = ?5, attempts_failed = ?6",
+    "INSERT OR IGNORE INTO message_label (label, message) VALUES (?1, ?2)",
 ];
 
 /// The rows of one transaction on their way in.

@@ -48,6 +48,8 @@ fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
     match write {
         Write::Application(row) => Some(row.id),
         Write::Source(row) => Some(row.id),
+        Write::PortalToken(row) => Some(row.id),
+        Write::Integration(row) => Some(row.id),
         Write::Endpoint(row) => Some(row.from_seq.max(row.id)),
         Write::EndpointVersion(row) => Some(row.from_seq),
         Write::Message(row) => Some(row.seq),
@@ -55,9 +57,20 @@ fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
         Write::Refusal(row) => Some(row.seq),
         Write::Delivery(row) => Some(row.seq),
         Write::Attempt(row) => Some(row.seq),
+        Write::Task(row) => Some(row.id),
         Write::ApplicationDeleted(_)
         | Write::SourceDeleted(_)
+        | Write::PortalTokenGone(_)
+        | Write::IntegrationGone(_)
         | Write::EndpointDeleted(_)
+        | Write::EventType(_)
+        | Write::EventTypeDeleted(_)
+        | Write::ContentGone(_)
+        | Write::MessageGone(_)
+        | Write::ResponseGone(_)
+        | Write::Health(_)
+        | Write::HealthGone(_)
+        | Write::Tally(_)
         | Write::Dedupe(_) => None,
     }
 }

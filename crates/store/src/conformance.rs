@@ -4,6 +4,8 @@
     reason = "it is test code that other crates' tests call"
 )]
 
+mod access;
+mod event_types;
 mod flow;
 mod flow_rows;
 mod opened;
@@ -17,6 +19,8 @@ mod world;
 
 use std::sync::Arc;
 
+pub use access::*;
+pub use event_types::*;
 pub use flow::*;
 pub use refusals::*;
 pub use rights::*;
@@ -62,6 +66,8 @@ macro_rules! conformance_tests {
             dropped_events_are_told_by_event_and_by_function
             limits_are_kept_by_their_name
             what_rules_made_of_a_run_comes_back_with_it
+            event_types_are_kept_by_their_name
+            tokens_and_integrations_are_kept_until_they_end
             refusals_are_kept_up_to_a_bound_and_counted
         }
     };

@@ -17,6 +17,9 @@ pub use port::{
     Batch, CommitOutcome, Known, Reader, Restored, Start, Store, StoreError, StoreResult, Writer,
 };
 pub use seal::{KeyId, Keyring, Place, SealError, SealKey, key_of};
+/// What stands in place of an attempt's answer that was taken away (Svix).
+pub const RESPONSE_GONE: &str = "EXPUNGED";
+
 pub use view::{
     AttemptFilter, EventFilter, LoggedEvent, MessageFilter, Page, RefusalCounts, RunView,
     event_in_full, seeded_key, started_by,

@@ -74,7 +74,7 @@ pub struct Start {
 
 /// A row from which memory is rebuilt. They come in this order: apps, functions, time tables,
 /// limits, images, runs of the tail that are live, step rows of the tail by place, counters,
-/// gathers and what they gathered by place, applications, sources, endpoints, and deliveries that
+/// gathers and what they gathered by place, applications, portal tokens, integrations, sources, endpoints, event types, and deliveries that
 /// are pending.
 #[derive(Debug)]
 pub enum Restored {
@@ -105,12 +105,24 @@ pub enum Restored {
     },
     /// An application of the management API.
     Application(Arc<delivery::Application>),
+    /// A portal token, lapsed or not.
+    PortalToken(Arc<delivery::PortalToken>),
+    /// An integration.
+    Integration(Arc<delivery::Integration>),
     /// A source.
     Source(Arc<delivery::Source>),
     /// An endpoint.
     Endpoint(Arc<delivery::Endpoint>),
+    /// An event type that somebody made, changed or removed.
+    EventType(Arc<delivery::EventType>),
     /// A delivery that is pending.
     Delivery(delivery::DeliveryRow),
+    /// How an endpoint that fails has fared.
+    Health(delivery::HealthRow),
+    /// What was counted of an hour; the newest hours only.
+    Tally(delivery::TallyRow),
+    /// A task; those that run, and the newest of the others.
+    Task(Arc<delivery::TaskRow>),
 }
 
 /// A backend. Cheap to share; each thread opens what it needs.
@@ -276,6 +288,53 @@ pub trait Reader: Send {
         filter: &MessageFilter,
         page: Page,
     ) -> StoreResult<Vec<Arc<delivery::Message>>>;
+
+    /// The newest message of an application with that id of its sender's.
+    ///
+    /// # Errors
+    /// As every read.
+    fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>>;
+
+    /// Messages whose payload is kept for longer than it should be, those that are overdue longest
+    /// first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>>;
+
+    /// The oldest messages of an application that came before an instant, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn oldest_messages(
+        &mut self,
+        app: Seq,
+        before: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>>;
+
+    /// Deliveries to an endpoint that were given up, newest first (or oldest first if the page
+    /// says so).
+    ///
+    /// # Errors
+    /// As every read.
+    fn dead_letters(
+        &mut self,
+        endpoint: Seq,
+        page: Page,
+    ) -> StoreResult<Vec<delivery::DeliveryRow>>;
+
+    /// What became of an endpoint's deliveries in the hours from `from` on, up to `until`
+    /// exclusive, oldest first.
+    ///
+    /// # Errors
+    /// As every read.
+    fn tallies(
+        &mut self,
+        endpoint: Seq,
+        from: u32,
+        until: u32,
+    ) -> StoreResult<Vec<delivery::TallyRow>>;
 
     /// How often a message came again, oldest first, at most a page.
     ///

@@ -58,12 +58,16 @@ pub struct EventFilter {
 }
 
 /// Which messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageFilter {
     /// Of this application.
     pub app: Seq,
     /// Of these types only; all if empty.
     pub event_types: Vec<String>,
+    /// In this channel.
+    pub channel: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
     /// Received at or after.
     pub from: Option<Timestamp>,
     /// Received before.
@@ -77,6 +81,12 @@ pub struct AttemptFilter {
     pub message: Option<Seq>,
     /// Of this endpoint.
     pub endpoint: Option<Seq>,
+    /// Those that failed.
+    pub failed: bool,
+    /// Begun at or after.
+    pub from: Option<Timestamp>,
+    /// Begun before.
+    pub until: Option<Timestamp>,
 }
 
 /// How often a source refused a webhook.

@@ -44,6 +44,7 @@ codes! {
     NotBuilt = 108, "this version does not have that yet";
     ShuttingDown = 109, "the server is stopping";
     MethodRefused = 110, "the path does not take that method";
+    InsufficientAccess = 111, "the credentials are good, but not for this";
 
     // 02xx: inbound webhooks and sources.
     SignatureMissing = 200, "the webhook headers are missing";
@@ -142,6 +143,8 @@ codes! {
     EndpointDisabled = 617, "the endpoint is disabled";
     FilterBad = 618, "the filter is not valid";
     OrderingKeyBad = 619, "the path of the ordering key is not valid";
+    PayloadExpired = 620, "the payload is no longer kept";
+    CancelledByOwner = 621, "somebody cancelled the delivery";
     TlsBad = 640, "the TLS settings of the endpoint are not valid";
 
     // 07xx: store.

@@ -121,6 +121,10 @@ pub enum KsuidKind {
     Delivery,
     /// `rfsl_`: a webhook that a source refused.
     Refusal,
+    /// `qtask_`: something long that goes on beside everything else.
+    Task,
+    /// `integ_`: an integration.
+    Integration,
 }
 
 impl KsuidKind {
@@ -135,6 +139,8 @@ impl KsuidKind {
             Self::Source => "src_",
             Self::Delivery => "dlv_",
             Self::Refusal => "rfsl_",
+            Self::Task => "qtask_",
+            Self::Integration => "integ_",
         }
     }
 }

@@ -64,8 +64,52 @@ pub const REFUSALS_LISTED_PER_SECOND_MAX: u32 = 100;
 pub const REFUSAL_HEADER_CHARS_MAX: usize = 256;
 /// Endpoints of one installation; all are held in memory.
 pub const ENDPOINTS_MAX: usize = 10_000;
+/// Event types of one installation that were made or changed; all are held in memory.
+pub const EVENT_TYPES_MAX: usize = 2_000;
+/// Schemas of one event type, all versions with their examples.
+pub const EVENT_TYPE_SCHEMAS_BYTES_MAX: usize = 256 * 1024;
+/// Versions of one event type's schema.
+pub const EVENT_TYPE_SCHEMAS_MAX: usize = 100;
+/// Body of a request to import an OpenAPI document; large vendors' have several megabytes.
+pub const OPENAPI_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Values of an OpenAPI document in YAML, those that its aliases repeat included.
+pub const OPENAPI_NODES_MAX: usize = 500_000;
+/// Levels of an OpenAPI document in YAML, and references that lead to each other.
+pub const OPENAPI_DEPTH_MAX: usize = 100;
+/// Schemas of all event types of one import, each with what it refers to.
+pub const EVENT_TYPES_IMPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Feature flags of one event type.
+pub const EVENT_TYPE_FLAGS_MAX: usize = 32;
 /// Applications of one installation; all are held in memory.
 pub const APPLICATIONS_MAX: usize = 10_000;
+/// Portal tokens of one application that are worth something; the oldest gives way.
+pub const PORTAL_TOKENS_PER_APPLICATION_MAX: usize = 1_000;
+/// The same of one installation; all are held in memory.
+pub const PORTAL_TOKENS_MAX: usize = 100_000;
+/// Portal tokens that have run out and are removed when one is made, so that none takes long.
+pub const PORTAL_TOKENS_SWEPT_MAX: usize = 100;
+/// How long a portal token lasts unless its maker says so (Svix).
+pub const PORTAL_TOKEN_MS_DEFAULT: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Shortest life of a portal token (Svix).
+pub const PORTAL_TOKEN_MS_MIN: i64 = 60 * 60 * 1000;
+/// Longest life of a portal token (Svix).
+pub const PORTAL_TOKEN_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Feature flags of one portal token or integration, and sessions that one request ends.
+pub const ACCESS_NAMES_MAX: usize = 100;
+/// Name of a session or a feature flag.
+pub const ACCESS_NAME_CHARS_MAX: usize = 256;
+/// Integrations of one application.
+pub const INTEGRATIONS_PER_APPLICATION_MAX: usize = 100;
+/// Integrations of one installation; all are held in memory.
+pub const INTEGRATIONS_MAX: usize = 10_000;
+/// Answers that are kept for whoever asks again with the same idempotency key; the oldest give way.
+pub const IDEMPOTENT_ANSWERS_MAX: usize = 10_000;
+/// Their bytes together.
+pub const IDEMPOTENT_ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Body of an answer that is kept; a larger one is not.
+pub const IDEMPOTENT_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How long a request waits for the one before with the same idempotency key.
+pub const IDEMPOTENT_WAIT_MS_MAX: u64 = 30_000;
 
 /// Delays after a failed delivery attempt, before jitter (Svix schedule: 8 attempts).
 pub const DELIVERY_DELAYS_MS: [i64; 7] = [
@@ -73,6 +117,50 @@ pub const DELIVERY_DELAYS_MS: [i64; 7] = [
 ];
 /// Jitter of those delays, in percent either way.
 pub const DELIVERY_JITTER_PERCENT: i64 = 20;
+/// Delays of a schedule of one's own.
+pub const DELIVERY_DELAYS_MAX: usize = 32;
+/// Longest of them: a week.
+pub const DELIVERY_DELAY_MS_MAX: i64 = 7 * DAY_MS;
+/// A day.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Days a payload is kept unless its application says otherwise (Svix).
+pub const PAYLOAD_RETENTION_DAYS_DEFAULT: u16 = 90;
+/// Days a message is kept with its attempts unless its application says otherwise.
+pub const MESSAGE_RETENTION_DAYS_DEFAULT: u16 = 180;
+/// Longest either may be kept.
+pub const RETENTION_DAYS_MAX: u16 = 3660;
+/// How long a sender's own id of a message is taken (Svix: about a day).
+pub const MESSAGE_EVENT_ID_MS: i64 = DAY_MS;
+/// How long the answer to a request with an idempotency key is given again (Svix).
+pub const IDEMPOTENCY_KEY_MS: i64 = 12 * 60 * 60 * 1000;
+/// Longest a message may be held back before it is sent (Svix).
+pub const DELIVER_AT_AHEAD_MS_MAX: i64 = DAY_MS;
+/// Deliveries in flight of an endpoint of which nothing is known yet.
+pub const DELIVERIES_IN_FLIGHT_AT_FIRST: usize = 8;
+/// How far ahead of its even pace an endpoint's rate may be, in microseconds.
+pub const DELIVERY_RATE_BURST_US: i64 = 50_000;
+/// How long every attempt must have failed until an endpoint is disabled (Svix: five days).
+pub const ENDPOINT_DISABLED_AFTER_MS: i64 = 5 * DAY_MS;
+/// Failures must be so far apart before that time begins to count (Svix).
+pub const FAILING_APART_MS_MIN: i64 = 12 * 60 * 60 * 1000;
+/// And not further than that.
+pub const FAILING_WINDOW_MS: i64 = DAY_MS;
+/// Parts of that time after which an endpoint's owner is warned, in percent.
+pub const FAILING_WARNINGS_PERCENT: [u8; 3] = [50, 70, 90];
+/// The failed attempt of a delivery of which operational webhooks tell (Svix: the fourth).
+pub const FAILING_ATTEMPTS: u8 = 4;
+/// Hours whose counts of deliveries are at hand.
+pub const TALLY_HOURS_KEPT_HOT: u32 = 2;
+/// Tasks that run at a time.
+pub const TASKS_RUNNING_MAX: usize = 100;
+/// Tasks that are remembered; of those that have ended the oldest go first.
+pub const TASKS_KEPT_MAX: usize = 1000;
+/// Pending deliveries of an endpoint beyond which no task adds more.
+pub const REPLAYS_WAITING_MAX: usize = 5_000;
+/// Messages of a task that are read at a time.
+pub const TASK_SLICE_MESSAGES: usize = 500;
+/// Longest span that a task may reach back (Svix: 14 days for recovery).
+pub const TASK_SPAN_MS_MAX: i64 = 90 * DAY_MS;
 /// One delivery attempt: connect, headers and body together.
 pub const DELIVERY_TIMEOUT_MS: u64 = 15_000;
 /// Connecting for a delivery attempt or a call.
@@ -89,6 +177,10 @@ pub const DELIVERY_RETRY_AFTER_MS_MAX: i64 = 60 * 60 * 1000;
 pub const CARD_EVENTS_HELD_MAX: usize = 64;
 /// Response of a receiver that is kept.
 pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Headers of an attempt that are kept, of the request and of the answer each.
+pub const ATTEMPT_HEADERS_KEPT_MAX: usize = 32;
+/// Value of such a header.
+pub const ATTEMPT_HEADER_CHARS_MAX: usize = 256;
 /// Body of an outgoing delivery.
 pub const DELIVERY_BODY_BYTES_MAX: usize = 1024 * 1024;
 

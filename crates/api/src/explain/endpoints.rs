@@ -116,7 +116,7 @@ fn not_sent(facts: &MessageFacts, row: &EndpointVersionRow) -> Option<Verdict> {
         return Some(at("notSent", reason.to_owned()));
     }
     let event_type = &message.event_type;
-    Some(match verdict(config, event_type, &message.channels) {
+    Some(match verdict(config, message) {
         Filter::Disabled => {
             let reason = match &config.disabled_reason {
                 Some(why) => format!("the endpoint was disabled: {why}"),
@@ -133,6 +133,11 @@ fn not_sent(facts: &MessageFacts, row: &EndpointVersionRow) -> Option<Verdict> {
             let has = &message.channels;
             at("filtered", reason)
                 .detail(json!({"by": "channel", "wants": config.channels, "has": has}))
+        }
+        Filter::Filtered(mismatch) => {
+            let reason = format!("the endpoint's filter does not fit: {mismatch}");
+            at("filtered", reason).detail(json!({"by": "content", "path": mismatch.path,
+                "expected": mismatch.expected, "found": mismatch.found}))
         }
         Filter::Matched => at("notSent", "no delivery was made".to_owned()),
     })
@@ -152,6 +157,7 @@ fn delivered(facts: &MessageFacts, row: &DeliveryRow) -> Verdict {
         Trigger::Scheduled => "filter",
         Trigger::Manual => "manual",
         Trigger::Test => "test",
+        Trigger::Replay => "replay",
     };
     let logs = attempt
         .map(|attempt| attempt.logs.clone())

@@ -147,7 +147,7 @@ fn message_facts(
 fn last_attempts(reader: &mut dyn Reader, message: Seq) -> StoreResult<BTreeMap<Seq, AttemptRow>> {
     let filter = AttemptFilter {
         message: Some(message),
-        endpoint: None,
+        ..AttemptFilter::default()
     };
     let newest = reader.attempts(&filter, Page::newest(PAGE_ITEMS_MAX))?;
     let mut last = BTreeMap::new();

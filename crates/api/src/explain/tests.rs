@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    AttemptResult, AttemptRow, DeliveryRow, DeliveryState, EndpointConfig, EndpointVersionRow,
-    Message, Trigger,
+    AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, EndpointConfig,
+    EndpointVersionRow, Message, Trigger,
 };
 use dunlin_engine::config::{AppRow, BatchRule, FunctionRow, Rule, TriggerSpec};
 use dunlin_engine::look::GatherView;
@@ -356,6 +356,7 @@ fn delivery(seq: u64, endpoint: u64, state: DeliveryState) -> DeliveryRow {
         ended: None,
         code: None,
         rivals: false,
+        order_key: None,
     }
 }
 
@@ -375,6 +376,7 @@ fn attempt(delivery: u64, endpoint: u64, result: AttemptResult) -> AttemptRow {
         detail: String::new(),
         url: "https://hooks.example.com".to_owned(),
         response: Bytes::new(),
+        headers: AttemptHeaders::default(),
         logs: Vec::new(),
         event: None,
         next_at: None,
@@ -399,6 +401,11 @@ fn message(
             provider_id: "msg_p".to_owned(),
             headers: Vec::new(),
             channels: Vec::new(),
+            tags: Vec::new(),
+            deliver_at: None,
+            expires: NOW,
+            params: None,
+            expired: false,
             body: Bytes::from_static(b"{}"),
             body_hash: [0; 16],
             test: false,

@@ -102,7 +102,7 @@ fn take(source: &Source, headers: &HeaderMap, raw: Bytes, now: Timestamp) -> Res
         body_hash: body_hash(&body),
         body,
         headers: kept::with_a_message(headers, &source.config),
-        channels: Vec::new(),
+        ..NewMessage::default()
     }))
 }
 

@@ -118,6 +118,7 @@ async fn request(
         variables,
         channels: fields.channels.unwrap_or_default(),
         params_headers: BTreeMap::new(),
+        params: None,
     };
     if let Some(id) = fields.message_id {
         let message = find_message_of(api, target.app, &id).await?;
@@ -125,6 +126,7 @@ async fn request(
         request.payload = message.body.clone();
         request.channels = message.channels.clone();
         request.params_headers = message.headers.iter().cloned().collect();
+        request.params = message.params.clone();
         return Ok(request);
     }
     if request.event_type.is_empty() {

@@ -270,8 +270,8 @@ async fn of_endpoint(
 ) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     let filter = AttemptFilter {
-        message: None,
         endpoint: Some(endpoint.id),
+        ..AttemptFilter::default()
     };
     list(api, filter, None, asked).await
 }
@@ -296,7 +296,7 @@ async fn of_message(
     };
     let filter = AttemptFilter {
         message: Some(message.seq),
-        endpoint: None,
+        ..AttemptFilter::default()
     };
     list(api, filter, of_endpoint, asked).await
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_delivery::{INTERNAL_EVENTS_URL, Transformation};
+use dunlin_delivery::Transformation;
 use dunlin_egress::{check_header, check_url};
 use dunlin_sandbox::ScriptError;
 use dunlin_types::limits::{
@@ -17,18 +17,24 @@ use serde_json::json;
 
 use super::cards;
 use super::fields::{bad, bad_field};
+use crate::caller::{Caller, insufficient, is_own_log};
 use crate::error::Refused;
 use crate::state::Api;
 
 /// Where messages are to go. Only a card that makes events may name this server's own log.
-pub(super) fn url(api: &Api, url: &str, card: Option<&str>) -> Result<(), Refused> {
+pub(crate) fn url(api: &Api, url: &str, card: Option<&str>) -> Result<(), Refused> {
     let options = api.node.options();
     let makes_events = match card {
         Some(card) => cards::find(card)?.makes_events,
         None => false,
     };
-    let own = |prefix: &String| url.starts_with(prefix.as_str());
-    if makes_events && (url == INTERNAL_EVENTS_URL || options.own_event_urls.iter().any(own)) {
+    let is_own = is_own_log(url, &options.own_event_urls);
+    if is_own && !Caller::current().may_make_events() {
+        return Err(insufficient(
+            "the admin token, for this server's own event log",
+        ));
+    }
+    if makes_events && is_own {
         return Ok(());
     }
     let place = ["body", "url"];
@@ -38,7 +44,7 @@ pub(super) fn url(api: &Api, url: &str, card: Option<&str>) -> Result<(), Refuse
 }
 
 /// For people.
-pub(super) fn description(text: &str) -> Result<(), Refused> {
+pub(crate) fn description(text: &str) -> Result<(), Refused> {
     if text.chars().count() <= DESCRIPTION_CHARS_MAX {
         return Ok(());
     }
@@ -47,7 +53,7 @@ pub(super) fn description(text: &str) -> Result<(), Refused> {
 }
 
 /// The event types it wants: all when empty. Types that nobody has seen are fine.
-pub(super) fn event_types(types: Option<Vec<String>>) -> Result<Vec<String>, Refused> {
+pub(crate) fn event_types(types: Option<Vec<String>>) -> Result<Vec<String>, Refused> {
     let types = types.unwrap_or_default();
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let fits =
@@ -86,7 +92,7 @@ fn named(
 }
 
 /// Headers of each request, names in lower case.
-pub(super) fn headers(
+pub(crate) fn headers(
     headers: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Refused> {
     if headers.len() > ENDPOINT_HEADERS_MAX {

@@ -7,7 +7,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use dunlin_delivery::{Answer, Application, Endpoint, EndpointConfig, Input, Transformation};
+use dunlin_delivery::{
+    Answer, Application, Capability, Endpoint, EndpointConfig, Input, Transformation,
+};
 use dunlin_types::{Code, KsuidKind, Secret, Seq};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -18,8 +20,10 @@ use super::fields::{
     Fields, RotateIn, bad_field, checked_metadata, checked_secret, checked_uid, given, new_secret,
     shown_secret,
 };
+use super::own_fields::{OwnFields, OwnOut};
 use super::page::Asked;
 use super::{application, ask, cards, check, endpoint, odd_answer, sample};
+use crate::caller::Caller;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -38,7 +42,7 @@ pub(super) fn routes() -> Router<Api> {
 static CHANGES: Mutex<()> = Mutex::const_new(());
 
 /// Waits until nobody else changes a part of an endpoint.
-pub(super) async fn changing() -> MutexGuard<'static, ()> {
+pub(crate) async fn changing() -> MutexGuard<'static, ()> {
     CHANGES.lock().await
 }
 
@@ -68,9 +72,28 @@ struct EndpointIn {
     headers: Option<BTreeMap<String, String>>,
     integration: Option<String>,
     transformation: Option<TransformationIn>,
+    #[serde(flatten)]
+    own: OwnFields,
 }
 
 impl EndpointIn {
+    /// Refuses fields that take more than making endpoints does.
+    fn allowed(&self, test: bool) -> Result<(), Refused> {
+        let caller = Caller::current();
+        let wants = [
+            (self.secret.is_some(), Capability::ManageEndpointSecret),
+            (
+                self.transformation.is_some(),
+                Capability::ManageTransformations,
+            ),
+            (test, Capability::CreateAttempts),
+        ];
+        wants
+            .into_iter()
+            .filter(|(wanted, _)| *wanted)
+            .try_for_each(|(_, capability)| caller.require(capability))
+    }
+
     /// Everything but the secret, checked. What a replacement leaves out of headers, card and
     /// transformation stays as it is in `old`: clients of the foreign API don't know of them.
     async fn checked(
@@ -95,6 +118,8 @@ impl EndpointIn {
             (None, Some(old)) => old.transformation.clone(),
             (fields, _) => transformation(api, fields, card).await?,
         };
+        let mut new = old.cloned().unwrap_or_default();
+        self.own.apply(api, &mut new)?;
         Ok(EndpointConfig {
             app,
             uid: checked_uid(self.uid, KsuidKind::Endpoint.prefix())?,
@@ -109,6 +134,7 @@ impl EndpointIn {
             headers,
             integration,
             transformation,
+            ..new
         })
     }
 }
@@ -166,6 +192,8 @@ struct EndpointPatch {
     #[serde(deserialize_with = "given")]
     integration: Option<Option<String>>,
     secret: Option<String>,
+    #[serde(flatten)]
+    own: OwnFields,
 }
 
 impl EndpointPatch {
@@ -194,6 +222,7 @@ impl EndpointPatch {
         if let Some(metadata) = self.metadata {
             new.metadata = checked_metadata(metadata)?;
         }
+        self.own.apply(api, &mut new)?;
         let moved = self.url.is_some() || self.integration.is_some();
         new.integration = self.integration.unwrap_or(new.integration);
         new.url = self.url.unwrap_or(new.url);
@@ -224,6 +253,8 @@ pub(super) struct EndpointOut {
     transformation: Option<TransformationSeen>,
     created_at: String,
     updated_at: String,
+    #[serde(flatten)]
+    own: OwnOut,
 }
 
 /// That there is a transformation, without its code and variables.
@@ -262,6 +293,7 @@ impl EndpointOut {
                 }),
             created_at: endpoint.created.rfc3339(),
             updated_at: endpoint.updated.rfc3339(),
+            own: OwnOut::of(config),
         }
     }
 }
@@ -290,8 +322,9 @@ async fn create(
 /// Makes an endpoint. With a sample to try it is disabled until the sample has arrived.
 async fn made(api: &Api, app: &Application, fields: EndpointIn, test: Option<&str>) -> Reply {
     let sample = test
-        .map(|event_type| sample::of(event_type, api.node.now()))
+        .map(|event_type| sample::of(api, event_type))
         .transpose()?;
+    fields.allowed(test.is_some())?;
     let secret = match &fields.secret {
         Some(text) => checked_secret(text, &["body", "secret"], true)?,
         None => new_secret(),
@@ -343,7 +376,7 @@ fn gone() -> Refused {
 }
 
 /// Replaces the fields of an endpoint. Whoever calls it holds [`changing`].
-pub(super) async fn updated(
+pub(crate) async fn updated(
     api: &Api,
     endpoint: Seq,
     config: EndpointConfig,
@@ -379,6 +412,7 @@ async fn replace(
         fields.uid.get_or_insert(ep);
         return made(&api, &app, fields, None).await;
     };
+    fields.allowed(false)?;
     let config = fields.checked(&api, app.id, Some(&old.config)).await?;
     let endpoint = updated(&api, old.id, config).await?;
     Ok(axum::Json(EndpointOut::of(&endpoint)).into_response())
@@ -392,6 +426,9 @@ async fn patch(
     let _alone = changing().await;
     let (_, old) = endpoint(&api, &app, &ep)?;
     let secret = fields.secret.take();
+    if secret.is_some() {
+        Caller::current().require(Capability::ManageEndpointSecret)?;
+    }
     let secret = secret
         .map(|text| checked_secret(&text, &["body", "secret"], true))
         .transpose()?;
@@ -434,7 +471,8 @@ async fn rotate(
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     let (secret, grace_ms) = fields.checked(true)?;
     // SDKs differ: one reads the new key from the answer, the others read nothing.
-    key_of(&rotated(&api, endpoint.id, secret, grace_ms).await?)
+    let endpoint = rotated(&api, endpoint.id, secret, grace_ms).await?;
+    key_of(&endpoint)
 }
 
 async fn rotated(

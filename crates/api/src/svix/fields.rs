@@ -68,14 +68,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Fields<T> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+/// What serde says of a body, without the values that it quotes: they may be secrets in the wrong
+/// place.
+fn without_values(text: &str) -> String {
+    for (open, close) in [(" \"", "\", expected "), (" `", "`, expected ")] {
+        let value = text.split_once(open);
+        let rest = value.and_then(|(before, rest)| Some((before, rest.rsplit_once(close)?.1)));
+        if let Some((before, after)) = rest {
+            return format!("{before}, expected {after}");
+        }
+    }
+    text.to_owned()
+}
+
+/// A JSON body that has been read; an empty one counts as `{}`.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     let body: &[u8] = if body.trim_ascii().is_empty() {
         b"{}"
     } else {
         body
     };
     serde_json::from_slice(body).map_err(|error| {
-        let text = error.to_string();
+        let text = without_values(&error.to_string());
         let field = text
             .split('`')
             .nth(1)
@@ -204,6 +218,28 @@ impl RotateIn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_a_value_of_the_wrong_type_does_not_quote_it() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Kind {
+            Dodo,
+        }
+        let value = json!("whsec_\", expected `x`, expected ");
+        let bodies = [
+            serde_json::from_value::<BTreeMap<String, String>>(value.clone()).unwrap_err(),
+            serde_json::from_value::<u8>(value.clone()).unwrap_err(),
+            serde_json::from_value::<Kind>(value).unwrap_err(),
+        ];
+        for error in bodies {
+            let text = without_values(&error.to_string());
+            assert!(text.contains("expected") && !text.contains("whsec"), "{text}");
+        }
+        let _ = Kind::Dodo;
+        let missing = "missing field `url` at line 1 column 2";
+        assert_eq!(without_values(missing), missing);
+    }
 
     const GOOD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 

@@ -90,6 +90,8 @@ async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> 
     let filter = MessageFilter {
         app: app.id,
         event_types: asked.list("event_types"),
+        channel: asked.text("channel").map(str::to_owned),
+        tag: asked.text("tag").map(str::to_owned),
         from: asked.instant("after")?,
         until: asked.instant("before")?,
     };

@@ -3,12 +3,16 @@
 mod application;
 mod attempt;
 pub(crate) mod cards;
-mod check;
-mod endpoint;
+pub(crate) mod check;
+pub(crate) mod endpoint;
+mod event_type;
 pub(crate) mod fields;
-mod headers;
+pub(crate) mod headers;
+mod integration;
 mod message;
+mod own_fields;
 pub(crate) mod page;
+mod portal;
 mod read;
 mod sample;
 mod transformation;
@@ -17,19 +21,23 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{any, get};
-use dunlin_delivery::{Answer, Application, Endpoint, Input};
+use dunlin_delivery::{AccessChange, Answer, Application, Endpoint, Input};
 use dunlin_types::{Code, Token};
 use http::StatusCode;
 
 pub(crate) use read::{endpoint_ids, find_message_anywhere, find_message_of};
 
+use crate::caller::Caller;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
         .merge(application::routes())
+        .merge(integration::routes())
+        .merge(portal::routes())
         .merge(endpoint::routes())
+        .merge(event_type::routes())
         .merge(headers::routes())
         .merge(transformation::routes())
         .merge(sample::routes())
@@ -61,10 +69,19 @@ pub(crate) fn odd_answer() -> Refused {
     Refused::plain(Code::ShuttingDown)
 }
 
-/// The application that a path names.
+/// Has the core change who may call what; what it refuses is an error.
+async fn change_access(api: &Api, change: AccessChange) -> Result<Answer, Refused> {
+    let change = Box::new(change);
+    ask(api, move |token| Input::Access { token, change }).await
+}
+
+/// The application that a path names, if the caller may have to do with it.
 pub(crate) fn application(api: &Api, text: &str) -> Result<Arc<Application>, Refused> {
     let found = api.node.config().find_application(text).cloned();
-    found.ok_or_else(|| Refused::plain(Code::NotFound))
+    let caller = Caller::current();
+    found
+        .filter(|app| caller.reaches(app.id))
+        .ok_or_else(|| Refused::plain(Code::NotFound))
 }
 
 /// The endpoint that a path names, of the application that it names.

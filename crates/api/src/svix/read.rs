@@ -77,9 +77,7 @@ fn by_provider_id(
 ) -> StoreResult<Option<Arc<Message>>> {
     let filter = MessageFilter {
         app,
-        event_types: Vec::new(),
-        from: None,
-        until: None,
+        ..MessageFilter::default()
     };
     let mut page = Page::newest(CHUNK_ROWS);
     for _ in 0..LIST_ROWS_READ_MAX / CHUNK_ROWS {

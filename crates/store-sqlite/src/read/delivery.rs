@@ -4,28 +4,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Message, RepeatRow, Trigger,
+    AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, HealthRow, Message,
+    RepeatRow, TallyRow, Trigger,
 };
-use dunlin_store::{AttemptFilter, MessageFilter, Page};
-use dunlin_types::{Seq, Timestamp};
+use dunlin_store::{AttemptFilter, MessageFilter, Page, Restored};
+use dunlin_types::{Seq, Timestamp, limits};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
+use super::restore::each;
 use super::{list, page_sql};
-use crate::json::read;
+use crate::json::{TaskJson, read};
+use crate::label::Label;
 use crate::names;
 use crate::pack::{
-    APART, Part, bad, blob, col_at, col_bytes, col_code, col_hash, col_opt_at, col_opt_seq,
+    APART, GONE, Part, bad, blob, col_at, col_bytes, col_code, col_hash, col_opt_at, col_opt_seq,
     col_seq, int,
 };
 
-const MESSAGE: &str =
-    "seq, at, app, source, type, ext_id, headers, channels, hash, test, enc, body";
+const MESSAGE: &str = "seq, at, app, source, type, ext_id, headers, channels, tags, deliver_at, expires, hash, test, \
+     params, enc, body";
 const REPEAT: &str = "seq, message, at, hash, conflict, enc, body";
 /// What [`row`] reads.
-pub(super) const COLUMNS: &str =
-    "seq, message, endpoint, trigger, state, tries, next_at, created, ended, code, rivals";
+pub(super) const COLUMNS: &str = "seq, message, endpoint, trigger, state, tries, next_at, created, ended, code, rivals, order_key";
 const ATTEMPT: &str = "seq, delivery, message, endpoint, at, ms, no, trigger, result, \
-                       duplicate_of, status, code, detail, url, event, next_at, logs, response";
+                       duplicate_of, status, code, detail, url, event, next_at, logs, response, headers";
 
 pub(super) fn message(db: &Connection, seq: Seq) -> Result<Option<Arc<Message>>> {
     db.prepare_cached(&format!("SELECT {MESSAGE} FROM message WHERE seq = ?1"))?
@@ -38,21 +40,63 @@ pub(super) fn messages(
     filter: &MessageFilter,
     page: Page,
 ) -> Result<Vec<Arc<Message>>> {
-    let mut sql = format!("SELECT {MESSAGE} FROM message WHERE app = ?1");
-    if !filter.event_types.is_empty() {
-        let mut numbers = Vec::new();
-        for name in &filter.event_types {
-            numbers.extend(names::find(db, name)?.map(|number| number.to_string()));
+    if filter.event_types.is_empty() {
+        return messages_of(db, filter, None, page);
+    }
+    // An index gives the rows of one type in order, not those of several.
+    let mut rows = Vec::new();
+    for name in &filter.event_types {
+        if let Some(number) = names::find(db, name)? {
+            rows.extend(messages_of(db, filter, Some(number), page)?);
         }
-        sql.push_str(&format!(" AND type IN ({})", numbers.join(",")));
+    }
+    rows.sort_unstable_by_key(|row| row.seq);
+    if !page.ascending {
+        rows.reverse();
+    }
+    rows.truncate(page.items);
+    Ok(rows)
+}
+
+fn messages_of(
+    db: &Connection,
+    filter: &MessageFilter,
+    event_type: Option<i64>,
+    page: Page,
+) -> Result<Vec<Arc<Message>>> {
+    let labels = [(Label::Channel, &filter.channel), (Label::Tag, &filter.tag)];
+    let mut labels = labels
+        .into_iter()
+        .filter_map(|(kind, text)| Some(kind.number(filter.app, text.as_ref()?)));
+    // Where a label is asked for, its list is the shortest one, and in order.
+    let mut sql = match labels.next() {
+        Some(label) => format!(
+            "SELECT {MESSAGE} FROM message_label CROSS JOIN message ON seq = message \
+             WHERE label = {label} AND +app = ?1"
+        ),
+        None => format!("SELECT {MESSAGE} FROM message WHERE app = ?1"),
+    };
+    let labelled = filter.channel.is_some() || filter.tag.is_some();
+    let order = if labelled { "message" } else { "seq" };
+    for label in labels {
+        sql.push_str(&format!(
+            " AND EXISTS (SELECT 1 FROM message_label AS other \
+             WHERE other.label = {label} AND other.message = seq)"
+        ));
+    }
+    if let Some(number) = event_type {
+        let column = if labelled { "+type" } else { "type" };
+        sql.push_str(&format!(" AND {column} = {number}"));
     }
     if let Some(from) = filter.from {
-        sql.push_str(&format!(" AND at >= {}", from.ms()));
+        let first = first_at(db, "message", from)?;
+        sql.push_str(&format!(" AND {order} >= {first} AND at >= {}", from.ms()));
     }
     if let Some(until) = filter.until {
-        sql.push_str(&format!(" AND at < {}", until.ms()));
+        let end = first_at(db, "message", until)?;
+        sql.push_str(&format!(" AND {order} < {end} AND at < {}", until.ms()));
     }
-    sql.push_str(&page_sql(page, "seq"));
+    sql.push_str(&page_sql(page, order));
     // Its text is another each time, so it is not worth a place among the kept statements.
     let mut statement = db.prepare(&sql)?;
     statement
@@ -60,8 +104,136 @@ pub(super) fn messages(
         .collect()
 }
 
+/// The first place in a table whose rows come in the order of time from which on nothing is older
+/// than that instant.
+fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i64> {
+    let sql = format!("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM {table}");
+    let (mut low, max): (i64, i64) = db
+        .prepare_cached(&sql)?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut high = max + 1;
+    let sql = format!("SELECT seq, at FROM {table} WHERE seq >= ?1 ORDER BY seq LIMIT 1");
+    let mut probe = db.prepare_cached(&sql)?;
+    // All before `low` is older, nothing from `high` on is.
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found = probe
+            .query_row([middle], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
+        match found {
+            Some((seq, found)) if found < at.ms() => low = seq + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<Option<Seq>> {
+    let sql = "SELECT seq FROM message WHERE ext_id = ?1 AND ext_id <> '' AND +app = ?2 \
+               ORDER BY seq DESC LIMIT 1";
+    db.prepare_cached(sql)?
+        .query_row(rusqlite::params![id, int(app)], |row| col_seq(row, 0))
+        .optional()
+}
+
+pub(super) fn overdue_payloads(db: &Connection, now: Timestamp, items: usize) -> Result<Vec<Seq>> {
+    let sql = "SELECT seq FROM message WHERE enc <> 64 AND expires <= ?1 ORDER BY expires LIMIT ?2";
+    let items = i64::try_from(items).unwrap_or(i64::MAX);
+    list(db, sql, [now.ms(), items], |row| col_seq(row, 0))
+}
+
+pub(super) fn oldest_messages(
+    db: &Connection,
+    app: Seq,
+    before: Timestamp,
+    items: usize,
+) -> Result<Vec<Seq>> {
+    // The oldest are looked at, whatever their age: the list ends where they are too young.
+    let sql = "SELECT seq, at FROM message WHERE app = ?1 ORDER BY seq LIMIT ?2";
+    let items = i64::try_from(items).unwrap_or(i64::MAX);
+    let rows = list(db, sql, [int(app), items], |row| {
+        Ok((col_seq(row, 0)?, col_at(row, 1)?))
+    })?;
+    let old = rows.into_iter().take_while(|(_, at)| *at < before);
+    Ok(old.map(|(seq, _)| seq).collect())
+}
+
+pub(super) fn dead_letters(db: &Connection, endpoint: Seq, page: Page) -> Result<Vec<DeliveryRow>> {
+    let page = page_sql(page, "seq");
+    let sql = format!("SELECT {COLUMNS} FROM delivery WHERE state = 2 AND endpoint = ?1{page}");
+    list(db, &sql, [int(endpoint)], row)
+}
+
+pub(super) fn tallies(
+    db: &Connection,
+    endpoint: Seq,
+    from: u32,
+    until: u32,
+) -> Result<Vec<TallyRow>> {
+    let sql = format!(
+        "SELECT {TALLY} FROM tally WHERE endpoint = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour"
+    );
+    let range = [int(endpoint), i64::from(from), i64::from(until)];
+    list(db, &sql, range, tally)
+}
+
+const TALLY: &str = "endpoint, hour, succeeded, failed, cancelled, attempts_failed";
+
+fn tally(row: &Row<'_>) -> Result<TallyRow> {
+    Ok(TallyRow {
+        endpoint: col_seq(row, 0)?,
+        hour: row.get(1)?,
+        succeeded: row.get(2)?,
+        failed: row.get(3)?,
+        cancelled: row.get(4)?,
+        attempts_failed: row.get(5)?,
+    })
+}
+
+/// What the delivery core needs to know again besides its configuration.
+pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM delivery WHERE state = 0 ORDER BY seq");
+    each(db, &sql, |columns| {
+        take(Restored::Delivery(row(columns)?));
+        Ok(())
+    })?;
+    let sql = "SELECT endpoint, failing_since, counts_since, warned FROM health";
+    each(db, sql, |row| {
+        take(Restored::Health(HealthRow {
+            endpoint: col_seq(row, 0)?,
+            failing_since: col_at(row, 1)?,
+            counts_since: col_opt_at(row, 2)?,
+            warned_percent: row.get(3)?,
+        }));
+        Ok(())
+    })?;
+    let hot = i64::from(limits::TALLY_HOURS_KEPT_HOT);
+    let sql =
+        format!("SELECT {TALLY} FROM tally WHERE hour > (SELECT max(hour) FROM tally) - {hot}");
+    each(db, &sql, |row| {
+        take(Restored::Tally(tally(row)?));
+        Ok(())
+    })?;
+    let kept = limits::TASKS_KEPT_MAX;
+    let sql = format!(
+        "SELECT id, status, spec FROM task WHERE status = 0 OR id IN \
+         (SELECT id FROM task ORDER BY id DESC LIMIT {kept}) ORDER BY id"
+    );
+    each(db, &sql, |row| {
+        let json: TaskJson = read(row.get_ref(2)?.as_str()?, 2)?;
+        let row = json
+            .row(col_seq(row, 0)?, row.get(1)?)
+            .ok_or_else(|| bad(2))?;
+        take(Restored::Task(Arc::new(row)));
+        Ok(())
+    })
+}
+
 fn message_row(db: &Connection, row: &Row<'_>) -> Result<Arc<Message>> {
     let seq = col_seq(row, 0)?;
+    let expired = row.get::<_, i64>(14)? == GONE;
     Ok(Arc::new(Message {
         seq,
         at: col_at(row, 1)?,
@@ -71,10 +243,26 @@ fn message_row(db: &Connection, row: &Row<'_>) -> Result<Arc<Message>> {
         provider_id: row.get(5)?,
         headers: read(row.get_ref(6)?.as_str()?, 6)?,
         channels: texts(row, 7)?,
-        body_hash: col_hash(row, 8)?,
-        test: row.get(9)?,
-        body: col_bytes(db, row, 11, seq, Part::Body)?,
+        tags: texts(row, 8)?,
+        deliver_at: col_opt_at(row, 9)?,
+        expires: col_at(row, 10)?,
+        body_hash: col_hash(row, 11)?,
+        test: row.get(12)?,
+        params: blob(row, 13)?.map(Bytes::copy_from_slice),
+        expired,
+        body: match expired {
+            true => Bytes::new(),
+            false => col_bytes(db, row, 15, seq, Part::Body)?,
+        },
     }))
+}
+
+fn headers(row: &Row<'_>, column: usize) -> Result<AttemptHeaders> {
+    let Some(text) = row.get_ref(column)?.as_str_or_null()? else {
+        return Ok(AttemptHeaders::default());
+    };
+    let (sent, received) = read(text, column)?;
+    Ok(AttemptHeaders { sent, received })
 }
 
 fn texts(row: &Row<'_>, column: usize) -> Result<Vec<String>> {
@@ -142,6 +330,7 @@ pub(super) fn row(row: &Row<'_>) -> Result<DeliveryRow> {
         ended: col_opt_at(row, 8)?,
         code: col_code(row, 9)?,
         rivals: row.get(10)?,
+        order_key: row.get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
     })
 }
 
@@ -150,6 +339,7 @@ fn trigger(row: &Row<'_>, column: usize) -> Result<Trigger> {
         0 => Trigger::Scheduled,
         1 => Trigger::Manual,
         2 => Trigger::Test,
+        3 => Trigger::Replay,
         _ => return Err(bad(column)),
     })
 }
@@ -164,7 +354,7 @@ pub(super) fn attempts(
         None => String::new(),
     };
     let sql = format!(
-        "SELECT {ATTEMPT} FROM attempt WHERE true{}{}{}",
+        "SELECT {ATTEMPT} FROM attempt WHERE true{}{}{}{}",
         one("message", filter.message),
         // A message has fewer attempts than an endpoint, so its index is the better one.
         one(
@@ -175,10 +365,30 @@ pub(super) fn attempts(
             },
             filter.endpoint
         ),
+        bounds(db, filter)?,
         page_sql(page, "seq"),
     );
     let mut statement = db.prepare(&sql)?;
     statement.query_map([], attempt_row)?.collect()
+}
+
+/// What else a filter says.
+fn bounds(db: &Connection, filter: &AttemptFilter) -> Result<String> {
+    let mut sql = String::new();
+    if filter.failed {
+        sql.push_str(" AND result = 1");
+    }
+    // A row comes when its attempt has ended, so places follow the beginnings only so far.
+    let longest = i64::try_from(limits::DELIVERY_TIMEOUT_MS).unwrap_or(i64::MAX) * 4;
+    if let Some(from) = filter.from {
+        let first = first_at(db, "attempt", from.plus_ms(-longest))?;
+        sql.push_str(&format!(" AND seq >= {first} AND at >= {}", from.ms()));
+    }
+    if let Some(until) = filter.until {
+        let end = first_at(db, "attempt", until.plus_ms(longest))?;
+        sql.push_str(&format!(" AND seq < {end} AND at < {}", until.ms()));
+    }
+    Ok(sql)
 }
 
 pub(super) fn attempt(db: &Connection, seq: Seq) -> Result<Option<AttemptRow>> {
@@ -214,5 +424,6 @@ fn attempt_row(row: &Row<'_>) -> Result<AttemptRow> {
         response: blob(row, 17)?
             .map(Bytes::copy_from_slice)
             .unwrap_or_default(),
+        headers: headers(row, 18)?,
     })
 }

@@ -6,7 +6,7 @@ use dunlin_engine::{CronRow, Image};
 use dunlin_store::Restored;
 use rusqlite::{Connection, Result, Row};
 
-use super::{config, delivery, flow, run};
+use super::{access, config, delivery, event_type, flow, run};
 use crate::pack::{blob, col_at, col_seq};
 use crate::seal::Seal;
 
@@ -49,20 +49,22 @@ pub(super) fn restore(db: &Connection, seal: &Seal, take: &mut dyn FnMut(Restore
     for row in config::applications(db)? {
         take(Restored::Application(Arc::new(row)));
     }
+    for row in access::portal_tokens(db)? {
+        take(Restored::PortalToken(Arc::new(row)));
+    }
+    for row in access::integrations(db, seal)? {
+        take(Restored::Integration(Arc::new(row)));
+    }
     for row in config::sources(db, seal)? {
         take(Restored::Source(Arc::new(row)));
     }
     for row in config::endpoints(db, seal)? {
         take(Restored::Endpoint(Arc::new(row)));
     }
-    let sql = format!(
-        "SELECT {} FROM delivery WHERE state = 0 ORDER BY seq",
-        delivery::COLUMNS
-    );
-    each(db, &sql, |row| {
-        take(Restored::Delivery(delivery::row(row)?));
-        Ok(())
-    })
+    for row in event_type::event_types(db)? {
+        take(Restored::EventType(Arc::new(row)));
+    }
+    delivery::restore(db, take)
 }
 
 pub(super) fn each(

@@ -1,14 +1,15 @@
 //! Rows of the delivery core.
 
 use dunlin_delivery::{
-    AttemptResult, AttemptRow, DeliveryRow, Endpoint, EndpointVersionRow, Message, RepeatRow,
-    SecretVersion, Source, Write,
+    AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, Endpoint, EndpointVersionRow, Message,
+    RepeatRow, SecretVersion, Source, Write,
 };
 use dunlin_types::{Code, Seq, Timestamp};
 use rusqlite::{Result, params};
 
 use super::{Hot, Rows};
 use crate::json::{ApplicationJson, EndpointJson, SourceJson, text};
+use crate::label::Label;
 use crate::pack::{PLAIN, Part, inline, int, ms, opt_int};
 use crate::seal::of_owner;
 
@@ -27,6 +28,10 @@ impl Rows<'_> {
             Write::ApplicationDeleted(id) => {
                 self.gone("DELETE FROM application WHERE id = ?1", *id)
             }
+            Write::PortalToken(row) => self.portal_token(row),
+            Write::PortalTokenGone(id) => self.portal_token_gone(*id),
+            Write::Integration(row) => self.integration(row),
+            Write::IntegrationGone(id) => self.integration_gone(*id),
             Write::Source(row) => self.source(row),
             Write::Refusal(row) => self.refusal(row),
             Write::SourceDeleted(id) => {
@@ -39,10 +44,19 @@ impl Rows<'_> {
                 self.secrets(*id, &[])?;
                 self.gone("DELETE FROM endpoint WHERE id = ?1", *id)
             }
+            Write::EventType(row) => self.event_type(row),
+            Write::EventTypeDeleted(name) => self.event_type_gone(name),
             Write::EndpointVersion(row) => self.endpoint_version(row),
             Write::Message(row) => self.message(row),
             Write::Dedupe(row) => self.dedupe(row.key, row.seq, row.at, row.expires, row.hash),
             Write::Repeat(row) => self.repeat(row),
+            Write::ContentGone(message) => self.content_gone(*message),
+            Write::MessageGone(message) => self.message_gone(*message),
+            Write::ResponseGone(attempt) => self.response_gone(*attempt),
+            Write::Health(row) => self.health(row),
+            Write::HealthGone(id) => self.gone("DELETE FROM health WHERE endpoint = ?1", *id),
+            Write::Tally(row) => self.tally(row),
+            Write::Task(row) => self.task(row),
             Write::Delivery(row) => self.delivery_row(row),
             Write::Attempt(row) => self.attempt(row),
         }
@@ -125,10 +139,11 @@ impl Rows<'_> {
     fn message(&mut self, row: &Message) -> Result<()> {
         let kind = self.name(&row.event_type)?;
         let headers = text(&row.headers)?;
-        let channels = match row.channels.as_slice() {
-            [] => None,
-            channels => Some(text(&channels)?),
+        let listed = |texts: &[String]| match texts {
+            [] => Ok(None),
+            texts => text(&texts).map(Some),
         };
+        let (channels, tags) = (listed(&row.channels)?, listed(&row.tags)?);
         let (enc, body) = inline(&row.body);
         self.hot(Hot::Message)?.execute(params![
             int(row.seq),
@@ -139,11 +154,21 @@ impl Rows<'_> {
             row.provider_id,
             headers,
             channels,
+            tags,
+            ms(row.deliver_at),
+            row.expires.ms(),
             row.body_hash,
             row.test,
+            row.params.as_deref(),
             enc,
             body,
         ])?;
+        for (kind, texts) in [(Label::Channel, &row.channels), (Label::Tag, &row.tags)] {
+            for text in texts {
+                self.hot(Hot::Label)?
+                    .execute([kind.number(row.app, text), int(row.seq)])?;
+            }
+        }
         self.apart(row.seq, Part::Body, &row.body, body)
     }
 
@@ -185,6 +210,7 @@ impl Rows<'_> {
             ms(row.ended),
             row.code.map(Code::number),
             row.rivals,
+            row.order_key.map(u64::cast_signed),
         ])?;
         Ok(())
     }
@@ -219,7 +245,16 @@ impl Rows<'_> {
             row.next_at.map(Timestamp::ms),
             logs,
             &row.response[..],
+            headers_text(&row.headers)?,
         ])?;
         Ok(())
+    }
+}
+
+/// Headers as JSON, nothing for none.
+fn headers_text(headers: &AttemptHeaders) -> Result<Option<String>> {
+    match headers.sent.is_empty() && headers.received.is_empty() {
+        true => Ok(None),
+        false => text(&(&headers.sent, &headers.received)).map(Some),
     }
 }

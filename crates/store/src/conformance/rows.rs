@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    Application, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointConfig,
-    Message, RefusalRow, RepeatRow, SecretVersion, Source, SourceConfig, SourceKind, SourceMode,
-    Transformation, Trigger,
+    Application, AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
+    EndpointConfig, EndpointTls, Filter, HealthRow, JsonPath, Message, RefusalRow, RepeatRow,
+    Retention, SecretVersion, Source, SourceConfig, SourceKind, SourceMode, TallyRow, TaskFilter,
+    TaskKind, TaskRow, TaskStatus, Transformation, Trigger,
 };
 use dunlin_engine::config::{
     AppRow, BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionRow, RateRule,
@@ -259,6 +260,12 @@ pub(super) fn application(n: u64, id: Seq) -> Arc<Application> {
         uid: maybe(n, format!("uid-{n}")),
         throttle_rate: maybe(n, n as u32),
         metadata: map(n),
+        retention: Retention {
+            payload_days: n as u16,
+            days: n as u16 + 1,
+            wipe_on_success: n.is_multiple_of(2),
+        },
+        operational: false,
     })
 }
 
@@ -357,6 +364,21 @@ pub(super) fn endpoint(n: u64, id: Seq, version: u32) -> Arc<Endpoint> {
         description: format!("number {n}"),
         disabled: n.is_multiple_of(3),
         disabled_reason: maybe(n, "gone".to_owned()),
+        disabled_at: maybe(n, at(n)),
+        fail_since: maybe(n / 2, at(n + 1)),
+        paused: n.is_multiple_of(2),
+        retry_schedule_ms: maybe(n, vec![n.cast_signed(), 7]),
+        ordering_key: maybe(n / 2, JsonPath::parse("data.id").unwrap()),
+        filter: maybe(n, Filter::parse(r#"{"payload": {"a": 1}}"#).unwrap()),
+        tls: maybe(
+            n / 2,
+            EndpointTls {
+                ca_pem: maybe(n, "ca".to_owned()),
+                client_cert_pem: None,
+                client_key_pem: maybe(n / 3, Secret::new("key")),
+                insecure: n.is_multiple_of(2),
+            },
+        ),
         event_types: NAMES[..n as usize % NAMES.len()]
             .iter()
             .map(|&t| t.to_owned())
@@ -389,7 +411,12 @@ pub(super) fn message(n: u64) -> Arc<Message> {
         provider_id: format!("evt_{n}"),
         headers: vec![("webhook-id".to_owned(), format!("evt_{n}"))],
         channels: (0..n % 3).map(|k| format!("c{k}")).collect(),
+        tags: (0..n % 2).map(|k| format!("t{k}")).collect(),
+        deliver_at: maybe(n, at(n + 3)),
+        expires: at(n + 90),
+        params: maybe(n, Bytes::from_static(b"{}")),
         body: Bytes::from(format!("{{ \"raw\": {n} }}\n")),
+        expired: false,
         body_hash: [n as u8; 16],
         test: n.is_multiple_of(5),
     })
@@ -418,7 +445,12 @@ pub(super) fn delivery(n: u64, seq: Seq, message: Seq) -> DeliveryRow {
         seq,
         message,
         endpoint: Seq(n % 11),
-        trigger: [Trigger::Scheduled, Trigger::Manual, Trigger::Test][n as usize % 3],
+        trigger: [
+            Trigger::Scheduled,
+            Trigger::Manual,
+            Trigger::Test,
+            Trigger::Replay,
+        ][n as usize % 4],
         state,
         tries: (n % 9) as u8,
         next_at: maybe(n, at(n + 5)),
@@ -426,6 +458,7 @@ pub(super) fn delivery(n: u64, seq: Seq, message: Seq) -> DeliveryRow {
         ended: maybe(n + 1, at(n)),
         code: maybe(n, Code::DeliveryFailed),
         rivals: n.is_multiple_of(3),
+        order_key: maybe(n, u64::MAX - n),
     }
 }
 
@@ -450,10 +483,59 @@ pub(super) fn attempt(n: u64, of: &DeliveryRow) -> AttemptRow {
         detail: format!("detail {n}"),
         url: format!("https://example.com/{n}"),
         response: Bytes::from(vec![n as u8; n as usize % 20]),
+        headers: AttemptHeaders {
+            sent: (0..n % 2)
+                .map(|k| (format!("h{k}"), "v".to_owned()))
+                .collect(),
+            received: Vec::new(),
+        },
         logs: (0..n % 3).map(|k| format!("line {k}")).collect(),
         event: maybe(n, Seq(n + 1)),
         next_at: maybe(n / 2, at(n + 2)),
     }
+}
+
+pub(super) fn tally(n: u64, endpoint: u64) -> TallyRow {
+    TallyRow {
+        endpoint: Seq(endpoint),
+        hour: (n % 20) as u32,
+        succeeded: n as u32,
+        failed: 1,
+        cancelled: 2,
+        attempts_failed: n as u32 + 1,
+    }
+}
+
+pub(super) fn health(n: u64, endpoint: u64) -> HealthRow {
+    HealthRow {
+        endpoint: Seq(endpoint),
+        failing_since: at(n),
+        counts_since: maybe(n, at(n + 1)),
+        warned_percent: (n % 100) as u8,
+    }
+}
+
+pub(super) fn task(n: u64, id: Seq, status: TaskStatus) -> Arc<TaskRow> {
+    Arc::new(TaskRow {
+        id,
+        created: at(id.0),
+        updated: at(n),
+        kind: [TaskKind::Recover, TaskKind::Statistics][n as usize % 2],
+        status,
+        app: Seq(n % 2),
+        endpoint: maybe(n, Seq(n % 11)),
+        filter: TaskFilter {
+            since: maybe(n, at(n)),
+            event_types: vec![format!("t{n}")],
+            applications: vec![Seq(n)],
+            ..TaskFilter::default()
+        },
+        cursor: Seq(n),
+        looked: n,
+        changed: n + 1,
+        result: format!("{{\"n\":{n}}}"),
+        code: maybe(n, Code::EndpointDisabled),
+    })
 }
 
 pub(super) fn key(n: u64) -> DedupeKey {

@@ -115,6 +115,7 @@ pub(super) fn restored(row: &Restored) -> String {
     match row {
         Restored::Source(row) => format!("Source {}", source(row)),
         Restored::Endpoint(row) => format!("Endpoint {}", endpoint(row)),
+        Restored::Integration(row) => format!("Integration {}", super::access::shown(row)),
         other => format!("{other:?}"),
     }
 }
@@ -210,11 +211,28 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
         out.push(format!("{:?}", reader.repeats(seq, page).unwrap()));
         out.push(format!("{:?}", reader.deliveries_of(seq).unwrap()));
         for (message, endpoint) in [(message, None), (None, endpoint), (message, endpoint)] {
-            let attempts = reader
-                .attempts(&AttemptFilter { message, endpoint }, page)
-                .unwrap();
-            out.push(format!("{attempts:?}"));
+            for (from, until) in times() {
+                let filter = AttemptFilter {
+                    message,
+                    endpoint,
+                    failed: seq.0.is_multiple_of(3),
+                    from,
+                    until,
+                };
+                out.push(format!("{:?}", reader.attempts(&filter, page).unwrap()));
+            }
         }
+        let dead = reader.dead_letters(Seq(seq.0 % 11), page).unwrap();
+        out.push(format!("{dead:?}"));
+        let tallies = reader.tallies(Seq(seq.0 % 3), 1, seq.0 as u32).unwrap();
+        out.push(format!("{tallies:?}"));
+        let sender = format!("evt_{seq}", seq = seq.0);
+        let found = reader.message_of_sender(Seq(1), &sender).unwrap();
+        out.push(format!("{found:?}"));
+        let before = rows::at(seq.0);
+        let overdue = reader.overdue_payloads(rows::at(seq.0 + 90), 5).unwrap();
+        let oldest = reader.oldest_messages(Seq(1), before, 3).unwrap();
+        out.push(format!("{overdue:?} {oldest:?}"));
     }
     out
 }
@@ -252,13 +270,17 @@ fn message_filters() -> Vec<MessageFilter> {
     let mut filters = Vec::new();
     for types in [&[][..], &[rows::NAMES[0], rows::NAMES[2]], &["no such"]] {
         for (from, until) in times() {
-            let event_types = types.iter().map(|&name| name.to_owned()).collect();
-            filters.push(MessageFilter {
-                app: Seq(1),
-                event_types,
-                from,
-                until,
-            });
+            let event_types: Vec<_> = types.iter().map(|&name| name.to_owned()).collect();
+            for (channel, tag) in [(None, None), (Some("c1"), None), (Some("c0"), Some("t0"))] {
+                filters.push(MessageFilter {
+                    app: Seq(1),
+                    event_types: Vec::clone(&event_types),
+                    channel: channel.map(str::to_owned),
+                    tag: tag.map(str::to_owned),
+                    from,
+                    until,
+                });
+            }
         }
     }
     filters

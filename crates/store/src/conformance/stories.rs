@@ -7,6 +7,7 @@ use dunlin_delivery as delivery;
 use dunlin_engine as engine;
 use dunlin_types::{Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, limits};
 
+use super::event_types::event_type;
 use super::opened::Opened;
 use super::{Harness, flow_rows, rows, show};
 use crate::port::{Known, Reader, Restored};
@@ -121,9 +122,15 @@ fn rank(row: &Restored) -> usize {
         Restored::Gather(_) => 8,
         Restored::Gathered { .. } => 9,
         Restored::Application(_) => 10,
-        Restored::Source(_) => 11,
-        Restored::Endpoint(_) => 12,
-        Restored::Delivery(_) => 13,
+        Restored::PortalToken(_) => 11,
+        Restored::Integration(_) => 12,
+        Restored::Source(_) => 13,
+        Restored::Endpoint(_) => 14,
+        Restored::EventType(_) => 15,
+        Restored::Delivery(_) => 16,
+        Restored::Health(_) => 17,
+        Restored::Tally(_) => 18,
+        Restored::Task(_) => 19,
     }
 }
 
@@ -137,6 +144,8 @@ fn set_up_with_a_delivery_pending(opened: &mut Opened) -> delivery::DeliveryRow 
         delivery::Write::Source(rows::source(14, Seq(14))),
         delivery::Write::Endpoint(rows::endpoint(15, Seq(15), 1)),
         delivery::Write::Application(rows::application(16, Seq(16))),
+        delivery::Write::EventType(event_type(17, 17)),
+        delivery::Write::Task(rows::task(18, Seq(18), delivery::TaskStatus::Running)),
     ]);
     waiting.tries += 1;
     done.state = delivery::DeliveryState::Succeeded;
@@ -203,6 +212,7 @@ pub fn a_restart_gives_every_row_that_memory_needs_in_order(make: &dyn Fn() -> B
         Restored::Application(rows::application(16, Seq(16))),
         Restored::Source(rows::source(14, Seq(14))),
         Restored::Endpoint(rows::endpoint(15, Seq(15), 1)),
+        Restored::EventType(event_type(17, 17)),
         Restored::Delivery(waiting),
     ];
     let text = |rows: &[Restored]| rows.iter().map(show::restored).collect::<Vec<_>>();
@@ -263,8 +273,7 @@ pub fn pages_go_both_ways_and_filters_hold(make: &dyn Fn() -> Box<dyn Harness>) 
     let mut filter = MessageFilter {
         app: Seq(1),
         event_types,
-        from: None,
-        until: None,
+        ..MessageFilter::default()
     };
     let mut seqs = |filter: &MessageFilter, page| -> Vec<u64> {
         reader

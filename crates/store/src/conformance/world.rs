@@ -8,6 +8,8 @@ use dunlin_engine as engine;
 use dunlin_engine::LifecycleRow;
 use dunlin_types::{DedupeKey, Lifecycle, Seq};
 
+use super::access;
+use super::event_types::event_type;
 use super::flow_rows::{self, Gathers};
 use super::rows;
 use crate::port::{Batch, Start};
@@ -229,8 +231,24 @@ impl World {
                 };
                 out.push(delivery::Write::Dedupe(row));
             }
+            14 if pick.is_multiple_of(3) => out.push(self.upkeep(n, pick, message)),
             14 => self.endpoint(n, pick, out),
             _ => self.set_up(n, pick, out),
+        }
+    }
+
+    /// What goes, and what is counted.
+    fn upkeep(&mut self, n: u64, pick: usize, message: Seq) -> delivery::Write {
+        match pick % 5 {
+            0 => delivery::Write::ContentGone(message),
+            1 => {
+                self.messages.retain(|one| *one != message);
+                self.deliveries.retain(|one| one.message != message);
+                delivery::Write::MessageGone(message)
+            }
+            2 => delivery::Write::Tally(rows::tally(n, pick as u64 % 3)),
+            3 => delivery::Write::Health(rows::health(n, pick as u64 % 3)),
+            _ => delivery::Write::HealthGone(Seq(pick as u64 % 3)),
         }
     }
 
@@ -287,6 +305,16 @@ impl World {
         if pick % 7 == 6 {
             let row = rows::refusal(n, id(1));
             return out.push(delivery::Write::Refusal(Box::new(row)));
+        }
+        if pick % 7 == 4 {
+            return out.push(access::some_change(n, Seq(pick as u64 % 4)));
+        }
+        if pick % 7 == 5 {
+            let name = pick as u64 % 4;
+            return out.push(match n % 3 {
+                0 => delivery::Write::EventTypeDeleted(event_type(n, name).name.clone()),
+                _ => delivery::Write::EventType(event_type(n, name)),
+            });
         }
         out.push(match pick % 5 {
             0 | 1 => delivery::Write::Application(rows::application(n, id(0))),

@@ -5,12 +5,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use dunlin_delivery::{
-    AttemptRow, DeliveryRow, EndpointVersionRow, Message, RefusalRow, RepeatRow,
+    AttemptResult, AttemptRow, DeliveryRow, DeliveryState, EndpointVersionRow, Message, RefusalRow,
+    RepeatRow, TallyRow,
 };
 use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
 use dunlin_engine::{DroppedRow, LedgerRows};
-use dunlin_types::{Code, DedupeKey, Event, EventOrigin, Seq, Timestamp, Ulid};
+use dunlin_types::{Code, DedupeKey, Event, EventOrigin, Seq, Timestamp, Ulid, limits};
 
 use super::refusal::Refusals;
 use super::state::State;
@@ -144,18 +145,44 @@ impl State {
         self.applications
             .values()
             .for_each(|row| take(Restored::Application(Arc::clone(row))));
+        self.portal_tokens
+            .values()
+            .for_each(|row| take(Restored::PortalToken(Arc::clone(row))));
+        self.integrations
+            .values()
+            .for_each(|row| take(Restored::Integration(Arc::clone(row))));
         self.sources
             .values()
             .for_each(|row| take(Restored::Source(Arc::clone(row))));
         self.endpoints
             .values()
             .for_each(|row| take(Restored::Endpoint(Arc::clone(row))));
+        self.event_types
+            .values()
+            .for_each(|row| take(Restored::EventType(Arc::clone(row))));
         let pending = self
             .pending
             .iter()
             .filter_map(|seq| self.deliveries.get(seq));
         pending.for_each(|row| take(Restored::Delivery(row.clone())));
+        self.health
+            .values()
+            .for_each(|row| take(Restored::Health(*row)));
+        let newest = self.tallies.values().map(|row| row.hour).max().unwrap_or(0);
+        let hot = self
+            .tallies
+            .values()
+            .filter(|row| row.hour + limits::TALLY_HOURS_KEPT_HOT > newest);
+        hot.for_each(|row| take(Restored::Tally(*row)));
+        self.tasks
+            .values()
+            .for_each(|row| take(Restored::Task(Arc::clone(row))));
     }
+}
+
+/// Whether that is among them, if it is asked for.
+fn has(all: &[String], asked: Option<&String>) -> bool {
+    asked.is_none_or(|one| all.contains(one))
 }
 
 /// The row of the greatest version that held at `seq`, for each owner.
@@ -310,10 +337,56 @@ impl Reader for MemoryReader {
         let wanted = |message: &Arc<Message>| {
             message.app == filter.app
                 && (types.is_empty() || types.contains(&message.event_type))
+                && has(&message.channels, filter.channel.as_ref())
+                && has(&message.tags, filter.tag.as_ref())
                 && within(message.at, filter.from, filter.until)
         };
         let keep = |message: &Arc<Message>| wanted(message).then(|| Arc::clone(message));
         Ok(page(&locked(&self.state).messages, slice, keep))
+    }
+
+    fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>> {
+        let state = locked(&self.state);
+        let mut newest_first = state.messages.values().rev();
+        let found = newest_first.find(|one| one.app == app && one.provider_id == id);
+        Ok(found.map(|one| one.seq))
+    }
+
+    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
+        let state = locked(&self.state);
+        let overdue = state.messages.values();
+        let overdue = overdue.filter(|one| !one.expired && one.expires <= now);
+        let mut overdue: Vec<_> = overdue.map(|one| (one.expires, one.seq)).collect();
+        overdue.sort_unstable();
+        Ok(overdue.into_iter().map(|one| one.1).take(items).collect())
+    }
+
+    fn oldest_messages(
+        &mut self,
+        app: Seq,
+        before: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>> {
+        let state = locked(&self.state);
+        let old = state.messages.values();
+        let old = old.filter(|one| one.app == app && one.at < before);
+        Ok(old.map(|one| one.seq).take(items).collect())
+    }
+
+    fn dead_letters(&mut self, endpoint: Seq, slice: Page) -> StoreResult<Vec<DeliveryRow>> {
+        let keep = |row: &DeliveryRow| {
+            let dead = row.endpoint == endpoint && row.state == DeliveryState::Failed;
+            dead.then(|| row.clone())
+        };
+        Ok(page(&locked(&self.state).deliveries, slice, keep))
+    }
+
+    fn tallies(&mut self, endpoint: Seq, from: u32, until: u32) -> StoreResult<Vec<TallyRow>> {
+        let state = locked(&self.state);
+        let hours = state
+            .tallies
+            .range((endpoint, from)..(endpoint, until.max(from)));
+        Ok(hours.map(|(_, row)| *row).collect())
     }
 
     fn repeats(&mut self, message: Seq, slice: Page) -> StoreResult<Vec<RepeatRow>> {
@@ -360,7 +433,9 @@ impl Reader for MemoryReader {
             let wanted = filter.message.is_none_or(|message| row.message == message)
                 && filter
                     .endpoint
-                    .is_none_or(|endpoint| row.endpoint == endpoint);
+                    .is_none_or(|endpoint| row.endpoint == endpoint)
+                && (!filter.failed || row.result == AttemptResult::Failed)
+                && within(row.at, filter.from, filter.until);
             wanted.then(|| row.as_ref().clone())
         };
         Ok(page(&locked(&self.state).attempts, slice, keep))

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use dunlin_delivery as delivery;
 use dunlin_delivery::{
-    Application, AttemptRow, DeliveryRow, DeliveryState, Endpoint, EndpointVersionRow, Message,
-    RepeatRow, Source,
+    Application, AttemptHeaders, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
+    EndpointVersionRow, EventType, Message, RepeatRow, Source,
 };
+use dunlin_delivery::{HealthRow, Integration, PortalToken, TallyRow, TaskRow};
 use dunlin_engine as engine;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::StepRow;
@@ -40,9 +41,12 @@ pub(super) struct State {
     pub(super) functions: BTreeMap<u32, FunctionRow>,
     pub(super) function_versions: BTreeMap<(u32, u32), FunctionRow>,
     pub(super) applications: BTreeMap<Seq, Arc<Application>>,
+    pub(super) portal_tokens: BTreeMap<Seq, Arc<PortalToken>>,
+    pub(super) integrations: BTreeMap<Seq, Arc<Integration>>,
     pub(super) sources: BTreeMap<Seq, Arc<Source>>,
     pub(super) refusals: BTreeMap<Seq, Refusals>,
     pub(super) endpoints: BTreeMap<Seq, Arc<Endpoint>>,
+    pub(super) event_types: BTreeMap<String, Arc<EventType>>,
     pub(super) endpoint_versions: BTreeMap<(Seq, u32), EndpointVersionRow>,
     pub(super) messages: BTreeMap<Seq, Arc<Message>>,
     pub(super) repeats: BTreeMap<Seq, RepeatRow>,
@@ -50,6 +54,9 @@ pub(super) struct State {
     pub(super) message_deliveries: BTreeSet<(Seq, Seq)>,
     pub(super) pending: BTreeSet<Seq>,
     pub(super) attempts: BTreeMap<Seq, Arc<AttemptRow>>,
+    pub(super) health: BTreeMap<Seq, HealthRow>,
+    pub(super) tallies: BTreeMap<(Seq, u32), TallyRow>,
+    pub(super) tasks: BTreeMap<Seq, Arc<TaskRow>>,
 }
 
 impl Default for State {
@@ -75,9 +82,12 @@ impl Default for State {
             functions: BTreeMap::new(),
             function_versions: BTreeMap::new(),
             applications: BTreeMap::new(),
+            portal_tokens: BTreeMap::new(),
+            integrations: BTreeMap::new(),
             sources: BTreeMap::new(),
             refusals: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            event_types: BTreeMap::new(),
             endpoint_versions: BTreeMap::new(),
             messages: BTreeMap::new(),
             repeats: BTreeMap::new(),
@@ -85,6 +95,9 @@ impl Default for State {
             message_deliveries: BTreeSet::new(),
             pending: BTreeSet::new(),
             attempts: BTreeMap::new(),
+            health: BTreeMap::new(),
+            tallies: BTreeMap::new(),
+            tasks: BTreeMap::new(),
         }
     }
 }
@@ -264,6 +277,18 @@ impl State {
             Write::ApplicationDeleted(id) => {
                 self.applications.remove(id);
             }
+            Write::PortalToken(row) => {
+                self.portal_tokens.insert(row.id, Arc::clone(row));
+            }
+            Write::PortalTokenGone(id) => {
+                self.portal_tokens.remove(id);
+            }
+            Write::Integration(row) => {
+                self.integrations.insert(row.id, Arc::clone(row));
+            }
+            Write::IntegrationGone(id) => {
+                self.integrations.remove(id);
+            }
             Write::Source(row) => {
                 self.sources.insert(row.id, Arc::clone(row));
             }
@@ -278,12 +303,39 @@ impl State {
             Write::EndpointDeleted(id) => {
                 self.endpoints.remove(id);
             }
+            Write::EventType(row) => {
+                self.event_types.insert(row.name.clone(), Arc::clone(row));
+            }
+            Write::EventTypeDeleted(name) => {
+                self.event_types.remove(name);
+            }
             Write::EndpointVersion(row) => {
                 self.endpoint_versions
                     .insert((row.endpoint, row.version), row.clone());
             }
             Write::Message(row) => {
                 self.messages.insert(row.seq, Arc::clone(row));
+            }
+            Write::ContentGone(message) => self.content_gone(*message),
+            Write::MessageGone(message) => self.message_gone(*message),
+            Write::ResponseGone(attempt) => {
+                if let Some(row) = self.attempts.get_mut(attempt) {
+                    let row = Arc::make_mut(row);
+                    row.response = crate::RESPONSE_GONE.into();
+                    row.headers = AttemptHeaders::default();
+                }
+            }
+            Write::Health(row) => {
+                self.health.insert(row.endpoint, *row);
+            }
+            Write::HealthGone(endpoint) => {
+                self.health.remove(endpoint);
+            }
+            Write::Tally(row) => {
+                self.tallies.insert((row.endpoint, row.hour), *row);
+            }
+            Write::Task(row) => {
+                self.tasks.insert(row.id, Arc::clone(row));
             }
             Write::Dedupe(row) => {
                 let (seq, at, hash, expires) = (row.seq, row.at, row.hash, row.expires);
@@ -305,6 +357,32 @@ impl State {
                 self.attempts
                     .insert(row.seq, Arc::new(row.as_ref().clone()));
             }
+        }
+    }
+
+    fn content_gone(&mut self, message: Seq) {
+        if let Some(row) = self.messages.get_mut(&message) {
+            let row = Arc::make_mut(row);
+            row.body = Default::default();
+            row.params = None;
+            row.expired = true;
+        }
+        for row in self.repeats.values_mut() {
+            if row.message == message {
+                row.body = None;
+            }
+        }
+    }
+
+    fn message_gone(&mut self, message: Seq) {
+        self.messages.remove(&message);
+        self.repeats.retain(|_, row| row.message != message);
+        self.attempts.retain(|_, row| row.message != message);
+        let all = (message, Seq(0))..=(message, Seq(u64::MAX));
+        let deliveries: Vec<_> = self.message_deliveries.range(all).copied().collect();
+        for key in deliveries {
+            self.message_deliveries.remove(&key);
+            self.deliveries.remove(&key.1);
         }
     }
 

@@ -10,6 +10,7 @@ use dunlin_types::{Code, Coded};
 use serde_json::json;
 
 use super::fields::{EventTypeOut, fits};
+use super::is_seen;
 use crate::catalogue;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
@@ -100,7 +101,11 @@ pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Reply {
     let archived = asked.flag("include_archived", false)?;
     let with_content = asked.flag("with_content", false)?;
     let all = catalogue::all(&api.node.config()).into_values();
-    let shown = all.filter(|one| archived || one.fields.as_ref().is_some_and(|one| !one.archived));
+    let is_shown = |one: &Arc<EventType>| {
+        let fields = one.fields.as_ref();
+        fields.is_some_and(|fields| archived || !fields.archived) && is_seen(one)
+    };
+    let shown = all.filter(is_shown);
     let weight = |one: &EventType| {
         let schemas = one.fields.as_ref().and_then(|one| one.schemas.as_ref());
         schemas.filter(|_| with_content).map_or(0, |one| one.len())

@@ -24,6 +24,7 @@ pub(super) use self::fields::{fits, newest_schema};
 use super::fields::Fields;
 use super::page::Asked;
 use super::{ask, odd_answer};
+use crate::caller::Caller;
 use crate::catalogue;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
@@ -53,6 +54,12 @@ async fn changing() -> MutexGuard<'static, ()> {
 fn existing(api: &Api, name: &str) -> Result<Arc<EventType>, Refused> {
     let found = catalogue::find(&api.node.config(), name);
     found.ok_or_else(|| Refused::plain(Code::NotFound))
+}
+
+/// Whether the caller may see it: some are shown only to those who have one of their flags.
+fn is_seen(event_type: &EventType) -> bool {
+    let fields = event_type.fields.as_ref();
+    fields.is_some_and(|fields| Caller::current().sees(&fields.feature_flags))
 }
 
 /// The fields of one that exists, to be changed. What only the program knows of it stays out.
@@ -99,6 +106,10 @@ async fn create(State(api): State<Api>, Fields(fields): Fields<EventTypeIn>) -> 
 }
 
 async fn read(State(api): State<Api>, Path(name): Path<String>) -> Reply {
+    let found = existing(&api, &name)?;
+    if !is_seen(&found) {
+        return Err(Refused::plain(Code::NotFound));
+    }
     Ok(shown(&api, &name)?.into_response())
 }
 

@@ -1,0 +1,121 @@
+//! How one endpoint is sent to: what may start there, how many at a time, and from when on.
+//!
+//! An endpoint that answers slowly or not at all gets fewer at a time, down to one, and more again
+//! with each that arrives. So one that hangs takes up next to nothing, and one that is back after
+//! hours is not overrun.
+
+use std::collections::BTreeSet;
+
+use dunlin_types::{Seq, Timestamp, limits};
+
+/// The deliveries of one endpoint that may start.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Oldest message first.
+    pub(crate) ready: BTreeSet<(Seq, Seq)>,
+    pub(crate) in_flight: usize,
+    /// Whether the lane is among those that can start something.
+    pub(crate) listed: bool,
+    /// Whether its owner holds everything back.
+    paused: bool,
+    /// As many may be in flight as the receiver has shown that it can take.
+    window: usize,
+    /// Nothing starts before.
+    opens: Timestamp,
+    /// When the next may start by the endpoint's rate, in microseconds (GCRA).
+    paced_us: i64,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            ready: BTreeSet::new(),
+            in_flight: 0,
+            listed: false,
+            paused: false,
+            window: limits::DELIVERIES_IN_FLIGHT_AT_FIRST,
+            opens: Timestamp::ZERO,
+            paced_us: 0,
+        }
+    }
+}
+
+/// Whether something may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Yes.
+    Now,
+    /// From then on.
+    At(Timestamp),
+    /// Not until something ends or somebody allows it.
+    None,
+}
+
+impl Lane {
+    pub(crate) fn room(&self, now: Timestamp, in_flight_max: usize) -> Room {
+        let opens = self.opens.max(self.paced());
+        if self.paused || self.in_flight >= self.window.min(in_flight_max) {
+            Room::None
+        } else if opens > now {
+            Room::At(opens)
+        } else {
+            Room::Now
+        }
+    }
+
+    /// The millisecond from which on the rate lets one more start.
+    fn paced(&self) -> Timestamp {
+        Timestamp::from_ms(self.paced_us.div_euclid(1000))
+    }
+
+    /// One more is in flight.
+    pub(crate) fn start(&mut self, now: Timestamp, per_second: Option<u32>) {
+        self.in_flight += 1;
+        if let Some(per_second) = per_second {
+            let interval = 1_000_000 / i64::from(per_second.max(1));
+            // What was not used up within a twentieth of a second is lost.
+            let earliest = now.ms() * 1000 - limits::DELIVERY_RATE_BURST_US.min(interval);
+            self.paced_us = self.paced_us.max(earliest) + interval;
+        }
+    }
+
+    /// Something arrived.
+    pub(crate) fn arrived(&mut self) {
+        self.window = (self.window * 2).min(limits::DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX);
+    }
+
+    /// Something got no answer, or one that says that the receiver is not well.
+    pub(crate) fn stumbled(&mut self) {
+        self.window = (self.window / 2).max(1);
+    }
+
+    /// Nothing starts before that, and then carefully.
+    pub(crate) fn close_until(&mut self, at: Timestamp) {
+        self.opens = self.opens.max(at);
+        self.window = 1;
+    }
+
+    /// Its owner holds everything back, or lets it go on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        if self.paused && !paused {
+            self.window = 1;
+        }
+        self.paused = paused;
+    }
+
+    /// The endpoint was switched on: what has gathered is not to overrun it.
+    pub(crate) fn begin_carefully(&mut self) {
+        self.window = 1;
+        self.opens = Timestamp::ZERO;
+    }
+
+    /// Whether a new lane would be the same.
+    pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
+        let usual = !self.paused && self.window >= limits::DELIVERIES_IN_FLIGHT_AT_FIRST;
+        usual
+            && self.ready.is_empty()
+            && self.in_flight == 0
+            && self.opens <= now
+            && self.paced() <= now
+    }
+}

@@ -1,0 +1,321 @@
+//! Tasks: what is long and goes on beside everything else, such as sending again all that failed.
+//!
+//! Somebody outside reads the store slice by slice and hands each slice in; the rows a slice asks
+//! for and how far the task has come are one commit, so that after a crash it goes on where it was.
+
+use std::sync::Arc;
+
+use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Seq, Timestamp, Token, limits};
+
+use crate::{
+    Answer, Context, Delivery, DeliveryRow, EndpointConfig, FilterInput, Message, Outcome, Trigger,
+    Write, operational,
+};
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TaskKind {
+    /// Sends again what failed at an endpoint.
+    Recover = 0,
+    /// Sends what was never tried at an endpoint.
+    ReplayMissing = 1,
+    /// Sends again what fits a filter.
+    BulkReplay = 2,
+    /// Takes the payloads of an application's messages away.
+    PurgeContent = 3,
+    /// Counts messages by application.
+    Statistics = 4,
+    /// Sends again, or for the first time, all since an endpoint began to fail.
+    CatchUp = 5,
+}
+
+impl TaskKind {
+    /// Its name, after the foreign API where that has one.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recover => "endpoint.recover",
+            Self::ReplayMissing => "endpoint.replay",
+            Self::BulkReplay => "endpoint.bulk-replay",
+            Self::PurgeContent => "application.purge_content",
+            Self::Statistics => "application.stats",
+            Self::CatchUp => "endpoint.catch-up",
+        }
+    }
+}
+
+/// How a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TaskStatus {
+    /// It goes on.
+    Running = 0,
+    /// It is done.
+    Finished = 1,
+    /// It was given up.
+    Failed = 2,
+}
+
+impl TaskStatus {
+    /// Its name in the foreign API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Which messages a task is about.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TaskFilter {
+    /// Messages from then on.
+    pub since: Option<Timestamp>,
+    /// Messages before then.
+    pub until: Option<Timestamp>,
+    /// Of these types; all when empty.
+    pub event_types: Vec<String>,
+    /// In that channel.
+    pub channel: Option<String>,
+    /// With that tag.
+    pub tag: Option<String>,
+    /// Whose last attempt ended so: a number of the foreign API.
+    pub status: Option<u8>,
+    /// Whose last answer had that class, such as 500.
+    pub status_class: Option<u16>,
+    /// Of these applications; for statistics.
+    pub applications: Vec<Seq>,
+}
+
+/// The fields of a new [`TaskRow`].
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// What it does.
+    pub kind: TaskKind,
+    /// For which application.
+    pub app: Seq,
+    /// At which endpoint.
+    pub endpoint: Option<Seq>,
+    /// About which messages.
+    pub filter: TaskFilter,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Its row; messages after it are none of its business.
+    pub id: Seq,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it last came further.
+    pub updated: Timestamp,
+    /// What it does.
+    pub kind: TaskKind,
+    /// How it stands.
+    pub status: TaskStatus,
+    /// For which application.
+    pub app: Seq,
+    /// At which endpoint.
+    pub endpoint: Option<Seq>,
+    /// About which messages.
+    pub filter: TaskFilter,
+    /// The last message that was looked at.
+    pub cursor: Seq,
+    /// Messages that were looked at.
+    pub looked: u64,
+    /// Messages of which something was made.
+    pub changed: u64,
+    /// What it found: JSON, empty if nothing is to be told.
+    pub result: String,
+    /// Why it was given up.
+    pub code: Option<Code>,
+}
+
+impl TaskRow {
+    /// The id users see.
+    #[must_use]
+    pub fn ksuid(&self) -> Ksuid {
+        Ksuid::new(KsuidKind::Task, self.created, self.id)
+    }
+}
+
+/// What a slice of the store holds for a task.
+#[derive(Clone, Debug, Default)]
+pub struct TaskSlice {
+    /// Messages of which something is to be made, oldest first, each with what
+    /// [`order_key`] says of it.
+    pub messages: Vec<(Seq, Option<u64>)>,
+    /// The last message that was looked at.
+    pub cursor: Seq,
+    /// Messages that were looked at.
+    pub looked: u64,
+    /// Whether there is no more.
+    pub ended: bool,
+    /// What has been found so far, where the task is to find something.
+    pub result: Option<String>,
+}
+
+/// A slice that waits until its endpoint has less to do.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    token: Token,
+    task: Seq,
+    slice: TaskSlice,
+}
+
+/// What a message has in common at an endpoint with those that must not overtake it.
+#[must_use]
+pub fn order_key(config: &EndpointConfig, message: &Message) -> Option<u64> {
+    let path = config.ordering_key.as_ref()?;
+    let input = FilterInput::new(&message.event_type, &message.body, &message.headers);
+    path.key_hash(input.payload())
+}
+
+impl Delivery {
+    pub(crate) fn start_task(
+        &mut self,
+        new: NewTask,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> Result<Answer, Coded> {
+        if self.config.running_tasks().count() >= limits::TASKS_RUNNING_MAX {
+            let detail = format!(
+                "{} tasks are running; wait until one has ended",
+                limits::TASKS_RUNNING_MAX
+            );
+            return Err(Coded::new(Code::BadRequest, detail));
+        }
+        if let Some(endpoint) = new.endpoint
+            && self.endpoint(endpoint)?.config.disabled
+        {
+            return Err(Coded::plain(Code::EndpointDisabled));
+        }
+        let row = TaskRow {
+            id: cx.seq(),
+            created: cx.now,
+            updated: cx.now,
+            kind: new.kind,
+            status: TaskStatus::Running,
+            app: new.app,
+            endpoint: new.endpoint,
+            filter: new.filter,
+            cursor: Seq(0),
+            looked: 0,
+            changed: 0,
+            result: String::new(),
+            code: None,
+        };
+        Ok(Answer::Task(self.put_task(row, out)))
+    }
+
+    fn put_task(&mut self, row: TaskRow, out: &mut Outcome) -> Arc<TaskRow> {
+        let row = Arc::new(row);
+        self.config_mut().put_task(Arc::clone(&row));
+        out.writes.push(Write::Task(Arc::clone(&row)));
+        row
+    }
+
+    pub(crate) fn task_slice(
+        &mut self,
+        token: Token,
+        task: Seq,
+        slice: TaskSlice,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        let running = self.config.task(task).cloned();
+        let Some(row) = running.filter(|row| row.status == TaskStatus::Running) else {
+            return out.answer(token, Answer::Refused(Coded::plain(Code::NotFound)));
+        };
+        if let Some(endpoint) = row.endpoint
+            && self.queue.pending_of(endpoint) >= limits::REPLAYS_WAITING_MAX
+        {
+            let parked = Parked { token, task, slice };
+            self.parked.entry(endpoint).or_default().push(parked);
+            return;
+        }
+        let row = self.sliced(TaskRow::clone(&row), slice, cx, out);
+        let row = self.put_task(row, out);
+        if row.status != TaskStatus::Running {
+            self.tell(operational::task_finished(&row), cx, out);
+        }
+        out.answer(token, Answer::Task(row));
+        self.start_ready(None, cx, out);
+    }
+
+    fn sliced(
+        &mut self,
+        mut row: TaskRow,
+        slice: TaskSlice,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> TaskRow {
+        row.updated = cx.now;
+        row.cursor = slice.cursor.max(row.cursor);
+        row.looked += slice.looked;
+        if let Some(result) = slice.result {
+            row.result = result;
+        }
+        if slice.ended {
+            row.status = TaskStatus::Finished;
+        }
+        match (row.kind, row.endpoint) {
+            (TaskKind::Statistics, _) => {}
+            (TaskKind::PurgeContent, _) => {
+                let messages = slice.messages.into_iter().map(|(message, _)| message);
+                row.changed += self.content_gone(messages, true, cx, out) as u64;
+            }
+            (_, Some(endpoint)) => {
+                let open = self.config.endpoint(endpoint);
+                match open.is_some_and(|found| !found.config.disabled) {
+                    true => row.changed += self.replay(endpoint, slice.messages, cx, out),
+                    false => {
+                        row.status = TaskStatus::Failed;
+                        row.code = Some(Code::EndpointDisabled);
+                    }
+                }
+            }
+            (_, None) => row.status = TaskStatus::Failed,
+        }
+        row
+    }
+
+    /// One more delivery of each message, unless one is pending.
+    fn replay(
+        &mut self,
+        endpoint: Seq,
+        messages: Vec<(Seq, Option<u64>)>,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) -> u64 {
+        let mut made = 0;
+        for (message, order_key) in messages {
+            let of_endpoint = |hot: &crate::queue::Hot| hot.row.endpoint == endpoint;
+            if self.queue.of_message(message).any(of_endpoint) {
+                continue;
+            }
+            let row = DeliveryRow {
+                order_key,
+                ..crate::accept::pending(cx, message, endpoint, Trigger::Replay)
+            };
+            out.writes.push(Write::Delivery(row.clone()));
+            self.queue.add_ready(row, Token::NONE, cx.now);
+            made += 1;
+        }
+        made
+    }
+
+    /// Takes the slices up again that waited until the endpoint has less to do.
+    pub(crate) fn unpark(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
+        if self.parked.is_empty() || self.queue.pending_of(endpoint) >= limits::REPLAYS_WAITING_MAX
+        {
+            return;
+        }
+        for one in self.parked.remove(&endpoint).unwrap_or_default() {
+            self.task_slice(one.token, one.task, one.slice, cx, out);
+        }
+    }
+}
