@@ -4,6 +4,7 @@
 //! is the median of a few rounds, each round measuring the floor in the same minute, because
 //! machines are shared and absolute figures are worth nothing.
 
+mod deliver;
 mod shapes;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long)]
     binary: Option<PathBuf>,
     /// Only this part: sequential, ingest, signed, latency, parallel, waits, sleeps,
-    /// limited or keyed.
+    /// limited, keyed or deliver.
     #[arg(long)]
     only: Option<String>,
 }
@@ -184,6 +185,9 @@ fn measure(options: &Options, binary: &Path, note: &mut Note<'_>) -> Result<()> 
     }
     if wanted("keyed") {
         shapes::keyed(options, binary, note)?;
+    }
+    if wanted("deliver") {
+        deliver::measure(options, binary, note)?;
     }
     Ok(())
 }
