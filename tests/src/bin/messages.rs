@@ -160,10 +160,11 @@ async fn pages(told: &Told, folder: &Path, figures: &mut Figures) {
             )
         })
         .await;
+    let (_, middle) = spans[spans.len() / 2].split_once('&').unwrap_or_default();
     asking
         .walk(
             "page after page, from the middle",
-            &format!("{messages}?{}", spans[spans.len() / 2]),
+            &format!("{messages}?{middle}"),
         )
         .await;
     asking
