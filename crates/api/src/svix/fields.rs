@@ -234,7 +234,10 @@ mod tests {
         ];
         for error in bodies {
             let text = without_values(&error.to_string());
-            assert!(text.contains("expected") && !text.contains("whsec"), "{text}");
+            assert!(
+                text.contains("expected") && !text.contains("whsec"),
+                "{text}"
+            );
         }
         let _ = Kind::Dodo;
         let missing = "missing field `url` at line 1 column 2";
