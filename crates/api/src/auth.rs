@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_delivery::KeyHolder;
 use dunlin_node::ServerKind;
 use dunlin_types::{Code, Secret};
 use dunlin_wire::sign::SigningKey;
@@ -9,8 +10,9 @@ use http::request::Parts;
 use http::{StatusCode, header};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use crate::caller::{Caller, Directory, Named, insufficient, is_of_holder};
 use crate::error::Refused;
-use crate::policy::Who;
+use crate::policy::{Route, Who, Within};
 use crate::state::ApiOptions;
 
 /// What the server compares credentials with.
@@ -36,19 +38,52 @@ impl Keys {
     }
 
     /// Refuses a request whose credentials do not allow it what the row asks for.
-    pub(crate) fn check(&self, who: Who, request: &Parts) -> Result<(), Refused> {
+    pub(crate) fn check(&self, who: Who, request: &Parts) -> Result<Caller, Refused> {
         if who == Who::TestOnly && !self.test_mode {
             return Err(Refused::plain(Code::NotFound));
         }
         if self.open {
-            return Ok(());
+            return Ok(Caller::Anybody);
         }
         match who {
-            Who::Open | Who::SourceSignature => Ok(()),
+            Who::Open | Who::SourceSignature => Ok(Caller::Nobody),
             Who::EventKey => self.check_event_key(request.uri.path()),
             Who::SigningKey => allow(self.is_app(request)),
             Who::Admin | Who::TestOnly => allow(self.is_operator(request)),
             Who::SigningKeyOrAdmin => allow(self.is_app(request) || self.is_operator(request)),
+        }
+    }
+
+    /// Refuses a bearer of a portal token or an integration's key, unless the row lets its like
+    /// in. Endpoints that make events of this server's own log are only looked at.
+    pub(crate) fn check_holder(
+        row: &Route,
+        token: &str,
+        named: &Named,
+        directory: &Directory,
+    ) -> Result<Caller, Refused> {
+        let holder = directory.holder(token).ok_or_else(wrong)?;
+        let config = directory.config();
+        if let Some(name) = &named.app {
+            let app = config.find_application(name);
+            if app.is_none_or(|app| app.id != holder.app()) {
+                return Err(Refused::plain(Code::NotFound));
+            }
+        }
+        if let Some(name) = named.endpoint.as_ref().filter(|_| !row.is_read())
+            && let Some(endpoint) = config.find_endpoint(holder.app(), name)
+            && directory.is_own(&endpoint.config.url)
+        {
+            return Err(insufficient("the admin token"));
+        }
+        let is_integration = matches!(holder, KeyHolder::Integration(_));
+        let caller = Caller::Holder(holder);
+        match row.within {
+            Within::Nobody => Err(insufficient("the admin token")),
+            Within::Anybody => Ok(caller),
+            Within::Integration if is_integration => Ok(caller),
+            Within::Integration => Err(insufficient("an integration's key")),
+            Within::Portal(capability) => caller.require(capability).map(|()| caller),
         }
     }
 
@@ -57,7 +92,7 @@ impl Keys {
         authorization(request).is_some_and(|text| key.is_some_and(|k| k.bearer_matches(text)))
     }
 
-    fn is_operator(&self, request: &Parts) -> bool {
+    pub(crate) fn is_operator(&self, request: &Parts) -> bool {
         let Some(token) = authorization(request).and_then(bearer) else {
             return false;
         };
@@ -66,7 +101,7 @@ impl Keys {
             .is_some_and(|admin| same(admin, token).into())
     }
 
-    fn check_event_key(&self, path: &str) -> Result<(), Refused> {
+    fn check_event_key(&self, path: &str) -> Result<Caller, Refused> {
         let refuse = |detail| Err(Refused::new(Code::EventKeyWrong, detail));
         if self.event.is_empty() {
             return refuse("Event keys are required to process events securely")
@@ -81,19 +116,30 @@ impl Keys {
             found |= same(known, &key);
         }
         if found.into() {
-            Ok(())
+            Ok(Caller::Nobody)
         } else {
             refuse("Event key not found")
         }
     }
 }
 
-/// The text is the SDK protocol's.
-fn allow(allowed: bool) -> Result<(), Refused> {
-    if allowed {
-        return Ok(());
+fn allow(allowed: bool) -> Result<Caller, Refused> {
+    match allowed {
+        true => Ok(Caller::Operator),
+        false => Err(wrong()),
     }
-    Err(Refused::new(Code::Unauthorized, "Authentication failed"))
+}
+
+/// The text is the SDK protocol's.
+fn wrong() -> Refused {
+    Refused::new(Code::Unauthorized, "Authentication failed")
+}
+
+/// The bearer, if it can only be a portal token or an integration's key.
+pub(crate) fn holders_token(request: &Parts) -> Option<&str> {
+    authorization(request)
+        .and_then(bearer)
+        .filter(|token| is_of_holder(token))
 }
 
 fn same(secret: &Secret, text: &str) -> Choice {

@@ -22,6 +22,8 @@ pub enum Shape {
     V2,
     /// `{code, detail, error_code}`: the management API.
     Svix,
+    /// `{code, message, error_code}`: Dodo's API.
+    Dodo,
 }
 
 /// Why a request was not done. Becomes a body once the route's [`Shape`] is known.
@@ -114,6 +116,20 @@ impl Refused {
                 "detail": more.detail.unwrap_or_else(|| text.as_str().into()),
                 "error_code": code,
             }),
+            Shape::Dodo => {
+                let fields = more
+                    .detail
+                    .as_ref()
+                    .and_then(|detail| detail.pointer("/0/loc"));
+                let field = fields
+                    .and_then(Value::as_array)
+                    .and_then(|place| place.last());
+                let message = match field.and_then(Value::as_str) {
+                    Some(field) => format!("{field}: {text}"),
+                    None => text.clone(),
+                };
+                json!({"code": dodo_word(self.status), "message": message, "error_code": code})
+            }
         }
     }
 
@@ -171,6 +187,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::SignatureMissing
         | Code::SignatureWrong
         | Code::TimestampOff => StatusCode::UNAUTHORIZED,
+        Code::InsufficientAccess => StatusCode::FORBIDDEN,
         Code::HostRefused | Code::OriginRefused | Code::SenderRefused | Code::ChallengeRefused => {
             StatusCode::FORBIDDEN
         }
@@ -199,7 +216,8 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
 /// The code for a status that came without one.
 pub(crate) fn code_of(status: StatusCode) -> Code {
     match status.as_u16() {
-        401 | 403 => Code::Unauthorized,
+        401 => Code::Unauthorized,
+        403 => Code::InsufficientAccess,
         404 => Code::NotFound,
         405 => Code::MethodRefused,
         409 => Code::Conflict,
@@ -221,6 +239,20 @@ fn v2_word(status: StatusCode) -> &'static str {
         501 => "not_implemented",
         500.. => "internal_error",
         _ => "invalid_request",
+    }
+}
+
+fn dodo_word(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        409 => "CONFLICT",
+        429 => "TOO_MANY_REQUESTS",
+        422 => "INVALID_REQUEST_BODY",
+        500.. => "INTERNAL_SERVER_ERROR",
+        _ => "INVALID_REQUEST_PARAMETERS",
     }
 }
 

@@ -17,10 +17,12 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::auth::Keys;
+use crate::auth::{Keys, holders_token};
+use crate::caller::{Caller, Directory, Named};
 use crate::error::{ERROR_HEADER, Refused, Shape, code_of};
 use crate::hosts::{Hosts, Origin};
-use crate::policy::{self, Route};
+use crate::idempotency::{Answers, idempotency_key};
+use crate::policy::{self, Route, Who};
 use crate::state::ApiOptions;
 
 const SERVER_KIND: HeaderName = HeaderName::from_static("x-inngest-server-kind");
@@ -40,6 +42,9 @@ struct Inner {
     kind: ServerKind,
     /// Who knows whether there is room for new work; tests have nobody.
     node: Option<Node>,
+    /// Who has which portal token or key; tests may have none.
+    directory: Option<Directory>,
+    answers: Answers,
     /// For the bodies that are not small.
     room: Semaphore,
 }
@@ -52,16 +57,17 @@ pub(crate) fn behind<S: Clone + Send + Sync + 'static>(gate: Gate, routes: Route
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
     let rows = matched.map_or(&[][..], |path| policy::rows(path.as_str()));
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let named = Named::by(&mut parts).await;
     let origin = gate.0.hosts.origin(&parts);
     let crosses = gate.crosses(rows, origin);
     let from = crosses
         .then(|| parts.headers.get(header::ORIGIN).cloned())
         .flatten();
-    let mut response = match gate.admit(rows, origin, &parts) {
+    let mut response = match gate.admit(rows, origin, &parts, &named) {
         Err(refused) => Err(refused),
         Ok(None) => Ok(preflight(&parts)),
-        Ok(Some(row)) => Ok(gate.run(row, parts, body, next).await),
+        Ok(Some((row, caller))) => Ok(gate.run(row, caller, parts, body, next).await),
     }
     .unwrap_or_else(|refused| respond(&refused, rows.first().copied()));
     let not_taken = response.status() == StatusCode::METHOD_NOT_ALLOWED;
@@ -87,11 +93,22 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
 
 impl Gate {
     pub(crate) fn new(options: &ApiOptions, node: Option<Node>) -> Self {
+        let directory = node.clone().map(Directory::of);
+        Self::with_directory(options, node, directory)
+    }
+
+    fn with_directory(
+        options: &ApiOptions,
+        node: Option<Node>,
+        directory: Option<Directory>,
+    ) -> Self {
         Self(Arc::new(Inner {
             hosts: Hosts::new(options),
             keys: Keys::new(options),
             kind: options.kind,
             node,
+            directory,
+            answers: Answers::default(),
             room: Semaphore::new(limits::HTTP_BODIES_BYTES_MAX / ROOM_UNIT_BYTES),
         }))
     }
@@ -103,13 +120,15 @@ impl Gate {
             && rows.iter().any(|row| row.cors)
     }
 
-    /// The row under which the request is served; none if a browser only asks whether it would be.
+    /// The row under which the request is served, and for whom; none if a browser only asks whether
+    /// it would be.
     fn admit(
         &self,
         rows: &'static [&'static Route],
         origin: Origin,
         parts: &Parts,
-    ) -> Result<Option<&'static Route>, Refused> {
+        named: &Named,
+    ) -> Result<Option<(&'static Route, Caller)>, Refused> {
         self.0.hosts.check(parts)?;
         if rows.is_empty() {
             return Err(Refused::new(
@@ -128,12 +147,29 @@ impl Gate {
             let detail = "pages of another origin may not change anything here";
             return Err(Refused::new(Code::OriginRefused, detail));
         }
-        self.0.keys.check(row.who, parts)?;
-        Ok(Some(row))
+        self.caller(row, parts, named)
+            .map(|caller| Some((row, caller)))
+    }
+
+    fn caller(&self, row: &Route, parts: &Parts, named: &Named) -> Result<Caller, Refused> {
+        let keys = &self.0.keys;
+        let managed = row.who == Who::Admin && !keys.is_operator(parts);
+        let token = holders_token(parts).filter(|_| managed);
+        match (token, &self.0.directory) {
+            (Some(token), Some(directory)) => Keys::check_holder(row, token, named, directory),
+            _ => keys.check(row.who, parts),
+        }
     }
 
     /// Reads the body, has the handler answer, and gives its refusals their shape.
-    async fn run(&self, row: &'static Route, parts: Parts, body: Body, next: Next) -> Response {
+    async fn run(
+        &self,
+        row: &'static Route,
+        caller: Caller,
+        parts: Parts,
+        body: Body,
+        next: Next,
+    ) -> Response {
         if let Some(refused) = self.no_room(row) {
             discard(&parts, body).await;
             return respond(&refused, Some(row));
@@ -143,7 +179,13 @@ impl Gate {
             Ok(admitted) => admitted,
             Err(refused) => return respond(&refused, Some(row)),
         };
-        let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let key = idempotency_key(&parts).filter(|_| row.answers_once());
+        let request = Request::from_parts(parts, Body::from(body));
+        let answer = caller.serve(next.run(request));
+        let mut response = match (key, &self.0.directory) {
+            (Some(key), Some(directory)) => self.0.answers.once(key, directory.now(), answer).await,
+            _ => answer.await,
+        };
         if let Some(refused) = response.extensions_mut().remove::<Refused>() {
             return respond(&refused, Some(row));
         }

@@ -4,11 +4,15 @@
 //! what a core should, write to the store, or serve a path that has no row in [`policy`].
 
 mod auth;
+mod caller;
+mod catalogue;
+mod dodo;
 mod error;
 mod explain;
 mod flow;
 mod guard;
 mod hosts;
+mod idempotency;
 mod inbound;
 mod ingest_api;
 pub mod policy;
@@ -33,6 +37,7 @@ pub fn router(api: Api) -> Router {
         .merge(inbound::routes())
         .merge(ingest_api::routes())
         .merge(svix::routes())
+        .merge(dodo::routes())
         .merge(explain::routes())
         .merge(flow::routes())
         .merge(simulate::routes())

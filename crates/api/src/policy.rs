@@ -4,10 +4,16 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use dunlin_delivery::Capability;
+use dunlin_delivery::Capability::{
+    CreateAttempts, ManageEndpoint, ManageEndpointSecret, ManageTransformations, ViewBase,
+    ViewEndpointSecret,
+};
 use dunlin_types::limits::{
     CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, GRAPHQL_BODY_BYTES_MAX,
-    INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX,
-    RERUN_BODY_BYTES_MAX, RUN_METADATA_BODY_BYTES_MAX, SIGNAL_BODY_BYTES_MAX,
+    INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, OPENAPI_BODY_BYTES_MAX,
+    REGISTER_BODY_BYTES_MAX, RERUN_BODY_BYTES_MAX, RUN_METADATA_BODY_BYTES_MAX,
+    SIGNAL_BODY_BYTES_MAX,
 };
 use http::Method;
 
@@ -32,6 +38,20 @@ pub enum Who {
     TestOnly,
 }
 
+/// Who else may call, by a portal token or an integration's key: only for the application that the
+/// path names as `{app}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// Nobody.
+    Nobody,
+    /// Whoever has one.
+    Anybody,
+    /// A portal that may do that, and every integration.
+    Portal(Capability),
+    /// Integrations only.
+    Integration,
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
@@ -41,6 +61,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may call.
     pub who: Who,
+    /// Who else, where `who` are operators.
+    pub within: Within,
     /// How large the body may be.
     pub body_bytes_max: usize,
     /// How errors are written.
@@ -58,6 +80,13 @@ impl Route {
         self.method == method.as_str() || (self.method == "GET" && *method == Method::HEAD)
     }
 
+    /// Whether a repetition with the same idempotency key is given the answer of the first time.
+    /// The core itself knows the repetition of a message.
+    #[must_use]
+    pub fn answers_once(&self) -> bool {
+        self.method == "POST" && self.who == Who::Admin && self.path != MESSAGES
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_read(&self) -> bool {
@@ -65,6 +94,8 @@ impl Route {
     }
 }
 
+/// Where messages are made.
+const MESSAGES: &str = "/api/v1/app/{app}/msg";
 const NOTHING: usize = 0;
 const SMALL: usize = 64 * 1024;
 
@@ -73,6 +104,7 @@ const fn route(method: &'static str, path: &'static str, who: Who, shape: Shape)
         method,
         path,
         who,
+        within: Within::Nobody,
         body_bytes_max: if matches!(method.as_bytes(), b"GET" | b"DELETE") {
             NOTHING
         } else {
@@ -97,6 +129,21 @@ impl Route {
 
     const fn intake(mut self) -> Self {
         self.intake = true;
+        self
+    }
+
+    const fn portal(mut self, capability: Capability) -> Self {
+        self.within = Within::Portal(capability);
+        self
+    }
+
+    const fn integration(mut self) -> Self {
+        self.within = Within::Integration;
+        self
+    }
+
+    const fn any_key(mut self) -> Self {
+        self.within = Within::Anybody;
         self
     }
 }
@@ -128,6 +175,12 @@ const fn manage(method: &'static str, path: &'static str) -> Route {
     } else {
         row.body(MANAGEMENT_BODY_BYTES_MAX)
     }
+}
+
+const fn dodo(method: &'static str, path: &'static str) -> Route {
+    let mut row = manage(method, path);
+    row.shape = Shape::Dodo;
+    row
 }
 
 /// All routes.
@@ -227,37 +280,64 @@ pub const TABLE: &[Route] = &[
     manage("GET", "/api/v1/health"),
     manage("GET", "/api/v1/app"),
     manage("POST", "/api/v1/app"),
-    manage("GET", "/api/v1/app/{app}"),
+    manage("GET", "/api/v1/app/{app}").portal(ViewBase),
     manage("PUT", "/api/v1/app/{app}"),
     manage("PATCH", "/api/v1/app/{app}"),
     manage("DELETE", "/api/v1/app/{app}"),
-    manage("GET", "/api/v1/app/{app}/endpoint"),
-    manage("POST", "/api/v1/app/{app}/endpoint"),
-    manage("GET", "/api/v1/app/{app}/endpoint/{ep}"),
-    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}"),
-    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}"),
-    manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}"),
-    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/headers"),
-    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}/headers"),
-    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/headers"),
-    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/secret"),
-    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/secret/rotate"),
-    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/send-example"),
-    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/transformation"),
-    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/transformation"),
+    manage("GET", "/api/v1/app/{app}/endpoint").portal(ViewBase),
+    manage("POST", "/api/v1/app/{app}/endpoint").portal(ManageEndpoint),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}").portal(ViewBase),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}").portal(ManageEndpoint),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}").portal(ManageEndpoint),
+    manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}").portal(ManageEndpoint),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/headers").portal(ViewBase),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}/headers").portal(ManageEndpoint),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/headers").portal(ManageEndpoint),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/secret").portal(ViewEndpointSecret),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/secret/rotate").portal(ManageEndpointSecret),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/send-example").portal(CreateAttempts),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/transformation").portal(ManageTransformations),
+    manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/transformation").portal(ManageTransformations),
     manage(
         "POST",
         "/api/v1/app/{app}/endpoint/{ep}/transformation/simulate",
-    ),
+    )
+    .portal(ManageTransformations),
     manage("POST", "/api/v1/connector/simulate"),
-    manage("GET", "/api/v1/app/{app}/msg"),
-    manage("POST", "/api/v1/app/{app}/msg"),
-    manage("GET", "/api/v1/app/{app}/msg/{msg}"),
-    manage("GET", "/api/v1/app/{app}/msg/{msg}/endpoint"),
-    manage("GET", "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}"),
-    manage("POST", "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend"),
-    manage("GET", "/api/v1/app/{app}/attempt/endpoint/{ep}"),
-    manage("GET", "/api/v1/app/{app}/attempt/msg/{msg}"),
+    // What can be sent.
+    manage("GET", "/api/v1/event-type").any_key(),
+    manage("POST", "/api/v1/event-type"),
+    manage("POST", "/api/v1/event-type/import/openapi").body(OPENAPI_BODY_BYTES_MAX),
+    manage("GET", "/api/v1/event-type/export/openapi"),
+    manage("GET", "/api/v1/event-type/{name}").any_key(),
+    manage("PUT", "/api/v1/event-type/{name}"),
+    manage("PATCH", "/api/v1/event-type/{name}"),
+    manage("DELETE", "/api/v1/event-type/{name}"),
+    manage("GET", "/api/v1/event-type/{name}/retry-schedule"),
+    manage("PUT", "/api/v1/event-type/{name}/retry-schedule"),
+    // Messages.
+    manage("GET", "/api/v1/app/{app}/msg").portal(ViewBase),
+    manage("POST", "/api/v1/app/{app}/msg").integration(),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/endpoint").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}").portal(ViewBase),
+    manage("POST", "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend").portal(CreateAttempts),
+    manage("GET", "/api/v1/app/{app}/attempt/endpoint/{ep}").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/attempt/msg/{msg}").portal(ViewBase),
+    // Who may call what within an application.
+    manage("POST", "/api/v1/auth/app-portal-access/{app}"),
+    manage("POST", "/api/v1/auth/dashboard-access/{app}"),
+    manage("POST", "/api/v1/auth/app/{app}/expire-all"),
+    manage("POST", "/api/v1/auth/logout").any_key(),
+    manage("GET", "/api/v1/auth/whoami").any_key(),
+    manage("GET", "/api/v1/app/{app}/integration"),
+    manage("POST", "/api/v1/app/{app}/integration"),
+    manage("GET", "/api/v1/app/{app}/integration/{id}"),
+    manage("PUT", "/api/v1/app/{app}/integration/{id}"),
+    manage("DELETE", "/api/v1/app/{app}/integration/{id}"),
+    manage("GET", "/api/v1/app/{app}/integration/{id}/key"),
+    manage("POST", "/api/v1/app/{app}/integration/{id}/key/rotate"),
+    // What else there may be.
     manage("GET", "/api/v1/{*rest}"),
     manage("POST", "/api/v1/{*rest}"),
     manage("PUT", "/api/v1/{*rest}"),
@@ -283,9 +363,15 @@ pub const TABLE: &[Route] = &[
     manage("PUT", "/api/limits/{name}"),
     manage("DELETE", "/api/limits/{name}"),
     manage("GET", "/metrics"),
-    // Taken for later.
-    manage("GET", "/webhooks/{*rest}"),
-    manage("POST", "/webhooks/{*rest}"),
+    // The same endpoints as Dodo's own API shows them.
+    dodo("GET", "/webhooks"),
+    dodo("POST", "/webhooks"),
+    dodo("GET", "/webhooks/{id}"),
+    dodo("PATCH", "/webhooks/{id}"),
+    dodo("DELETE", "/webhooks/{id}"),
+    dodo("GET", "/webhooks/{id}/headers"),
+    dodo("PATCH", "/webhooks/{id}/headers"),
+    dodo("GET", "/webhooks/{id}/secret"),
     // Test mode.
     read("/test/", Who::TestOnly, Shape::Public),
     read("/test/idle", Who::TestOnly, Shape::Public),

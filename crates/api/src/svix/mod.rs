@@ -45,7 +45,6 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(attempt::routes())
         .route("/api/v1/health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/api/v1/{*rest}", any(not_built))
-        .route("/webhooks/{*rest}", any(not_built))
 }
 
 /// Paths of the API that this version does not have.
