@@ -91,7 +91,8 @@ async fn create(State(api): State<Api>, Fields(fields): Fields<WebhookIn>) -> Re
 }
 
 async fn read(State(api): State<Api>, Path(id): Path<String>) -> Reply {
-    Ok(axum::Json(WebhookOut::of(&*existing(&api, &id)?)).into_response())
+    let found = existing(&api, &id)?;
+    Ok(axum::Json(WebhookOut::of(&found)).into_response())
 }
 
 async fn patch(
