@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by it")]
 
+mod blocked;
 mod endpoints;
 mod explain;
 mod harness;
