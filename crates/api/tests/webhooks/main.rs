@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by it")]
 
 mod blocked;
+mod dodo;
 mod endpoints;
+mod event_types;
 mod explain;
 mod harness;
 mod inbound;
