@@ -62,6 +62,8 @@ async fn credentials_that_came_along_are_not_kept() {
         let all = dunlin_store::MessageFilter {
             app: dunlin_types::Seq(0),
             event_types: Vec::new(),
+            channel: None,
+            tag: None,
             from: None,
             until: None,
         };
