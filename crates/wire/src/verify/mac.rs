@@ -55,9 +55,9 @@ pub(super) fn decoded(encoding: MacEncoding, text: &str) -> Option<Vec<u8>> {
 
 /// Whether one of the claims is the MAC of the parts under one of the keys. Empty claims and empty
 /// keys never are.
-pub(super) fn any_matches<'k>(
+pub(super) fn any_matches(
     algorithm: MacAlgorithm,
-    keys: &mut dyn Iterator<Item = &'k str>,
+    keys: &mut dyn Iterator<Item = &str>,
     claims: &[Vec<u8>],
     parts: &[&[u8]],
 ) -> bool {
