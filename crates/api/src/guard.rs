@@ -318,4 +318,6 @@ async fn explained(response: Response) -> Refused {
 }
 
 #[cfg(test)]
+mod holders;
+#[cfg(test)]
 mod tests;

@@ -87,7 +87,18 @@ impl Answers {
         now: Timestamp,
         answer: impl Future<Output = Response> + Send + 'static,
     ) -> Response {
-        let end = Instant::now() + Duration::from_millis(limits::IDEMPOTENT_WAIT_MS_MAX);
+        let wait = Duration::from_millis(limits::IDEMPOTENT_WAIT_MS_MAX);
+        self.once_within(wait, key, now, answer).await
+    }
+
+    async fn once_within(
+        &self,
+        wait: Duration,
+        key: DedupeKey,
+        now: Timestamp,
+        answer: impl Future<Output = Response> + Send + 'static,
+    ) -> Response {
+        let end = Instant::now() + wait;
         loop {
             match self.claim(key, now) {
                 Claim::Kept(kept) => return kept.response(),

@@ -18,7 +18,7 @@ const SIGNING: &str = "0123abcd";
 const ADMIN: &str = "admin-token";
 const EVENT: &str = "event-key";
 
-fn start() -> ApiOptions {
+pub(super) fn start() -> ApiOptions {
     let mut options = ApiOptions::dev("127.0.0.1:8288".parse().unwrap());
     options.kind = ServerKind::Cloud;
     options.signing_key = Some(Arc::new(SigningKey::parse(SIGNING).unwrap()));
@@ -28,23 +28,27 @@ fn start() -> ApiOptions {
     options
 }
 
-fn dev() -> ApiOptions {
+pub(super) fn dev() -> ApiOptions {
     ApiOptions::dev("127.0.0.1:8288".parse().unwrap())
 }
 
-/// All paths of the table, and one that is not in it.
 fn served(options: &ApiOptions) -> Router {
+    served_by(Gate::new(options, None))
+}
+
+/// All paths of the table, and one that is not in it.
+pub(super) fn served_by(gate: Gate) -> Router {
     let paths: BTreeSet<&str> = TABLE.iter().map(|row| row.path).collect();
     let stand_in = |body: Bytes| async move { format!("{} bytes", body.len()) };
     let mut routes = Router::new().route("/stowaway", any(stand_in));
     for path in paths {
         routes = routes.route(path, any(stand_in));
     }
-    behind(Gate::new(options, None), routes)
+    behind(gate, routes)
 }
 
 /// A path that the row serves.
-fn path_of(row: &Route, key: &str) -> String {
+pub(super) fn path_of(row: &Route, key: &str) -> String {
     let parts = row.path.split('/').map(|part| match part {
         "{key}" => key,
         "{*rest}" => "of/no/other/row",
@@ -54,7 +58,7 @@ fn path_of(row: &Route, key: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-async fn ask(
+pub(super) async fn ask(
     app: &Router,
     method: &str,
     path: &str,
@@ -74,12 +78,12 @@ async fn ask(
         .unwrap()
 }
 
-async fn text(response: Response) -> String {
+pub(super) async fn text(response: Response) -> String {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-fn code(response: &Response) -> &str {
+pub(super) fn code(response: &Response) -> &str {
     response
         .headers()
         .get(ERROR_HEADER)

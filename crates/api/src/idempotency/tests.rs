@@ -98,7 +98,7 @@ async fn a_twin_of_a_refused_request_is_answered_itself() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn nobody_waits_for_ever() {
     let answers = Answers::default();
     let first = tokio::spawn({
@@ -106,7 +106,7 @@ async fn nobody_waits_for_ever() {
         async move { answers.once(key(1), AT, std::future::pending()).await }
     });
     tokio::task::yield_now().await;
-    let second = answers.once(key(1), AT, std::future::pending());
+    let second = answers.once_within(Duration::ZERO, key(1), AT, std::future::pending());
     assert_eq!(second.await.status(), StatusCode::CONFLICT);
     first.abort();
 }
