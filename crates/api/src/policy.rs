@@ -177,12 +177,6 @@ const fn manage(method: &'static str, path: &'static str) -> Route {
     }
 }
 
-const fn dodo(method: &'static str, path: &'static str) -> Route {
-    let mut row = manage(method, path);
-    row.shape = Shape::Dodo;
-    row
-}
-
 /// All routes.
 pub const TABLE: &[Route] = &[
     read("/health", Who::Open, Shape::Public),
@@ -364,14 +358,14 @@ pub const TABLE: &[Route] = &[
     manage("DELETE", "/api/limits/{name}"),
     manage("GET", "/metrics"),
     // The same endpoints as Dodo's own API shows them.
-    dodo("GET", "/webhooks"),
-    dodo("POST", "/webhooks"),
-    dodo("GET", "/webhooks/{id}"),
-    dodo("PATCH", "/webhooks/{id}"),
-    dodo("DELETE", "/webhooks/{id}"),
-    dodo("GET", "/webhooks/{id}/headers"),
-    dodo("PATCH", "/webhooks/{id}/headers"),
-    dodo("GET", "/webhooks/{id}/secret"),
+    read("/webhooks", Who::Admin, Shape::Dodo),
+    route("POST", "/webhooks", Who::Admin, Shape::Dodo),
+    read("/webhooks/{id}", Who::Admin, Shape::Dodo),
+    route("PATCH", "/webhooks/{id}", Who::Admin, Shape::Dodo),
+    route("DELETE", "/webhooks/{id}", Who::Admin, Shape::Dodo),
+    read("/webhooks/{id}/headers", Who::Admin, Shape::Dodo),
+    route("PATCH", "/webhooks/{id}/headers", Who::Admin, Shape::Dodo),
+    read("/webhooks/{id}/secret", Who::Admin, Shape::Dodo),
     // Test mode.
     read("/test/", Who::TestOnly, Shape::Public),
     read("/test/idle", Who::TestOnly, Shape::Public),
