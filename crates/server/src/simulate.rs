@@ -34,6 +34,7 @@ pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
         variables: variables(&args.var)?,
         channels: Vec::new(),
         params_headers: BTreeMap::new(),
+        params: None,
     };
     let report = sandbox.run(request).await;
     show_logs(&report);
