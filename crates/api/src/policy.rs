@@ -11,9 +11,9 @@ use dunlin_delivery::Capability::{
 };
 use dunlin_types::limits::{
     CHECKPOINT_BODY_BYTES_MAX, EVENT_BODY_BYTES_MAX, GRAPHQL_BODY_BYTES_MAX,
-    INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, OPENAPI_BODY_BYTES_MAX,
-    REGISTER_BODY_BYTES_MAX, RERUN_BODY_BYTES_MAX, RUN_METADATA_BODY_BYTES_MAX,
-    SIGNAL_BODY_BYTES_MAX,
+    INBOUND_BODY_BYTES_MAX, MANAGEMENT_BODY_BYTES_MAX, MESSAGE_BODY_BYTES_MAX,
+    OPENAPI_BODY_BYTES_MAX, REGISTER_BODY_BYTES_MAX, RERUN_BODY_BYTES_MAX,
+    RUN_METADATA_BODY_BYTES_MAX, SIGNAL_BODY_BYTES_MAX,
 };
 use http::Method;
 
@@ -311,7 +311,51 @@ pub const TABLE: &[Route] = &[
     manage("PUT", "/api/v1/event-type/{name}/retry-schedule"),
     // Messages.
     manage("GET", "/api/v1/app/{app}/msg").portal(ViewBase),
-    manage("POST", "/api/v1/app/{app}/msg").integration(),
+    manage("POST", "/api/v1/app/{app}/msg")
+        .body(MESSAGE_BODY_BYTES_MAX)
+        .intake()
+        .integration(),
+    manage("POST", "/api/v1/app/{app}/msg/precheck/active").integration(),
+    manage("POST", "/api/v1/app/{app}/msg/bulk-expunge").integration(),
+    manage("POST", "/api/v1/app/{app}/msg/expunge-all-contents").integration(),
+    manage("DELETE", "/api/v1/app/{app}/msg/{msg}/content").integration(),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/raw").portal(ViewBase),
+    manage(
+        "GET",
+        "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers",
+    )
+    .portal(ViewBase),
+    manage(
+        "DELETE",
+        "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/content",
+    )
+    .integration(),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/msg").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/stats").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/attempt-stats").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/dead-letter").portal(ViewBase),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/recover").portal(CreateAttempts),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/replay-missing").portal(CreateAttempts),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/bulk-replay").portal(CreateAttempts),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/enable").portal(ManageEndpoint),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/cancel-msgs").portal(ManageEndpoint),
+    manage("GET", "/api/v1/app/{app}/stats/attempts").portal(ViewBase),
+    manage("POST", "/api/v1/stats/usage/app"),
+    manage("PUT", "/api/v1/stats/usage/event-types"),
+    manage("GET", "/api/v1/background-task"),
+    manage("GET", "/api/v1/background-task/{task}"),
+    manage("GET", "/api/v1/operational-webhook/endpoint"),
+    manage("POST", "/api/v1/operational-webhook/endpoint"),
+    manage("GET", "/api/v1/operational-webhook/endpoint/{ep}"),
+    manage("PUT", "/api/v1/operational-webhook/endpoint/{ep}"),
+    manage("DELETE", "/api/v1/operational-webhook/endpoint/{ep}"),
+    manage("GET", "/api/v1/operational-webhook/endpoint/{ep}/headers"),
+    manage("PUT", "/api/v1/operational-webhook/endpoint/{ep}/headers"),
+    manage("GET", "/api/v1/operational-webhook/endpoint/{ep}/secret"),
+    manage(
+        "POST",
+        "/api/v1/operational-webhook/endpoint/{ep}/secret/rotate",
+    ),
     manage("GET", "/api/v1/app/{app}/msg/{msg}").portal(ViewBase),
     manage("GET", "/api/v1/app/{app}/msg/{msg}/endpoint").portal(ViewBase),
     manage("GET", "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}").portal(ViewBase),

@@ -104,7 +104,10 @@ impl Delivery {
         let input = FilterInput::new(&message.event_type, &message.body, &message.headers);
         let matching = route::matching(&self.config, app, &message, &input);
         self.plan(&message, &matching, &input, cx, out);
-        self.start_ready(Some(&message), cx, out);
+        if !matching.is_empty() {
+            self.fresh.put(Arc::clone(&message));
+        }
+        self.start_ready(cx, out);
         Answer::Accepted {
             message: message.id(),
         }
@@ -168,7 +171,7 @@ impl Delivery {
         let delivery = row.id();
         out.answer(token, Answer::Resent { delivery });
         self.queue.add_ready(row, Token::NONE, cx.now);
-        self.start_ready(None, cx, out);
+        self.start_ready(cx, out);
     }
 
     pub(crate) fn send_test(
@@ -192,9 +195,10 @@ impl Delivery {
             let (message, delivery) = (message.id(), row.id());
             out.answer(token, Answer::TestSent { message, delivery });
         }
+        self.fresh.put(Arc::clone(&message));
         let waits = if wait { token } else { Token::NONE };
         self.queue.add_ready(row, waits, cx.now);
-        self.start_ready(Some(&message), cx, out);
+        self.start_ready(cx, out);
     }
 
     fn message_row(

@@ -1,7 +1,5 @@
 //! Attempts: when one starts, and what its end means for the delivery and the endpoint.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use dunlin_types::{Code, Coded, Ksuid, Seq, Timestamp, Token, limits};
 
@@ -11,7 +9,7 @@ use crate::queue::Phase;
 use crate::schedule::{self, Pace};
 use crate::{
     Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow, Attempted,
-    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Message, Outcome, Trigger,
+    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Outcome, Trigger,
     Write, operational,
 };
 
@@ -76,16 +74,11 @@ impl Delivery {
             }
             None => self.queue.make_ready(delivery, cx.now),
         }
-        self.start_ready(None, cx, out);
+        self.start_ready(cx, out);
     }
 
     /// Starts what is ready, as far as there are places.
-    pub(crate) fn start_ready(
-        &mut self,
-        fresh: Option<&Arc<Message>>,
-        cx: &Context<'_>,
-        out: &mut Outcome,
-    ) {
+    pub(crate) fn start_ready(&mut self, cx: &Context<'_>, out: &mut Outcome) {
         let now = cx.now;
         let config = self.config();
         while let Some(delivery) = self.queue.start_next(now, |id| config.rate_of(id)) {
@@ -97,7 +90,7 @@ impl Delivery {
                 self.queue.wait_until(delivery, now);
                 continue;
             };
-            let inline = fresh.filter(|message| message.seq == row.message);
+            let inline = self.fresh.get(row.message);
             out.effects.push(Effect::Attempt(Box::new(AttemptEffect {
                 delivery,
                 message: row.message,
@@ -134,7 +127,7 @@ impl Delivery {
             self.conclude(attempted, cx, out);
         }
         self.release_held(message, cx, out);
-        self.start_ready(None, cx, out);
+        self.start_ready(cx, out);
     }
 
     /// Decides on an attempt that no rival has a say in, or no longer.
@@ -434,6 +427,9 @@ impl Delivery {
             self.tally_end(endpoint, state, cx.now, out);
         }
         out.writes.push(Write::Delivery(row));
+        if self.queue.of_message(message).next().is_none() {
+            self.fresh.forget(message);
+        }
         if state == DeliveryState::Succeeded {
             self.wipe(message, endpoint, out);
         }

@@ -81,6 +81,15 @@ pub struct AttemptEffect {
     pub trigger: Trigger,
 }
 
+/// How much an endpoint has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Deliveries that have not ended.
+    pub pending: usize,
+    /// Those of them that are under way.
+    pub in_flight: usize,
+}
+
 /// What somebody outside is told.
 #[derive(Debug)]
 pub enum Answer {
@@ -129,6 +138,8 @@ pub enum Answer {
     Integration(Arc<Integration>),
     /// The task as it is now.
     Task(Arc<TaskRow>),
+    /// How much an endpoint has to do.
+    Standing(Standing),
     /// So many were changed.
     Changed(usize),
     /// It is gone.

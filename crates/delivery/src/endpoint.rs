@@ -320,7 +320,7 @@ impl Delivery {
             _ => operational::endpoint("endpoint.updated", &endpoint),
         };
         self.tell(told, cx, out);
-        self.start_ready(None, cx, out);
+        self.start_ready(cx, out);
         endpoint
     }
 

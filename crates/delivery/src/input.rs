@@ -64,6 +64,13 @@ pub enum Input {
         /// Messages of before that.
         created_before: Timestamp,
     },
+    /// How much an endpoint has to do.
+    Standing {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which one.
+        endpoint: Seq,
+    },
     /// Something long begins.
     StartTask {
         /// Who waits for the answer.

@@ -31,6 +31,7 @@ impl Delivery {
                 self.cancel_waiting(message, None, Code::PayloadExpired, cx, out);
             }
             if self.queue.of_message(message).next().is_none() {
+                self.fresh.forget(message);
                 out.writes.push(Write::ContentGone(message));
                 gone += 1;
             }

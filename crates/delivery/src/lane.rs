@@ -14,10 +14,12 @@ pub(crate) struct Lane {
     /// Oldest message first.
     pub(crate) ready: BTreeSet<(Seq, Seq)>,
     pub(crate) in_flight: usize,
-    /// Whether the lane is among those that can start something.
-    pub(crate) listed: bool,
+    /// Its turn, while it is among those that can start something.
+    pub(crate) listed: Option<Turn>,
     /// Whether its owner holds everything back.
     paused: bool,
+    /// Whether the endpoint is gone.
+    gone: bool,
     /// As many may be in flight as the receiver has shown that it can take.
     window: usize,
     /// Nothing starts before.
@@ -26,13 +28,25 @@ pub(crate) struct Lane {
     paced_us: i64,
 }
 
+/// A lane's place among those that can start something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Whether something of it is under way.
+    pub(crate) busy: bool,
+    pub(crate) number: u64,
+}
+
+/// Where a sample stands among what is ready: somebody waits for it.
+pub(crate) const ASKED: Seq = Seq(0);
+
 impl Default for Lane {
     fn default() -> Self {
         Self {
             ready: BTreeSet::new(),
             in_flight: 0,
-            listed: false,
+            listed: None,
             paused: false,
+            gone: false,
             window: limits::DELIVERIES_IN_FLIGHT_AT_FIRST,
             opens: Timestamp::ZERO,
             paced_us: 0,
@@ -52,9 +66,17 @@ pub(crate) enum Room {
 }
 
 impl Lane {
+    /// What the first of those that are ready finds.
     pub(crate) fn room(&self, now: Timestamp, in_flight_max: usize) -> Room {
+        let Some((place, _)) = self.ready.first() else {
+            return Room::None;
+        };
         let opens = self.opens.max(self.paced());
-        if self.paused || self.in_flight >= self.window.min(in_flight_max) {
+        if self.in_flight >= self.window.min(in_flight_max) {
+            Room::None
+        } else if *place == ASKED {
+            Room::Now
+        } else if self.paused {
             Room::None
         } else if opens > now {
             Room::At(opens)
@@ -109,13 +131,22 @@ impl Lane {
         self.opens = Timestamp::ZERO;
     }
 
+    /// The endpoint is gone: there is nothing to remember.
+    pub(crate) fn end(&mut self) {
+        self.gone = true;
+    }
+
+    /// Whether its owner holds everything back.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Whether a new lane would be the same.
     pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
-        let usual = !self.paused && self.window >= limits::DELIVERIES_IN_FLIGHT_AT_FIRST;
-        usual
-            && self.ready.is_empty()
-            && self.in_flight == 0
+        let usual = !self.paused
+            && self.window >= limits::DELIVERIES_IN_FLIGHT_AT_FIRST
             && self.opens <= now
-            && self.paced() <= now
+            && self.paced() <= now;
+        self.ready.is_empty() && self.in_flight == 0 && (usual || self.gone)
     }
 }

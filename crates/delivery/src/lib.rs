@@ -13,6 +13,7 @@ mod effect;
 mod endpoint;
 mod event_type;
 mod filter;
+mod fresh;
 mod health;
 mod input;
 mod json_path;
@@ -43,7 +44,7 @@ pub use access::{
 pub use application::{Application, DEFAULT_APPLICATION, NewApplication, Retention};
 pub use config::Config;
 pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
-pub use effect::{Answer, AttemptEffect, Effect, Emit, Outcome};
+pub use effect::{Answer, AttemptEffect, Effect, Emit, Outcome, Standing};
 pub use endpoint::{Endpoint, EndpointConfig, EndpointTls, Transformation};
 pub use event_type::{EventType, EventTypeFields, NewEventType};
 pub use filter::{Filter, FilterError, FilterInput, Mismatch};
@@ -143,6 +144,7 @@ pub struct Delivery {
     rivals: rival::Rivals,
     health: health::Health,
     tallies: tally::Tallies,
+    fresh: fresh::Fresh,
     /// Slices of tasks by the endpoint that has too much to do for them.
     parked: BTreeMap<Seq, Vec<task::Parked>>,
 }
@@ -162,6 +164,7 @@ impl Delivery {
             rivals: rival::Rivals::default(),
             health: health::Health::default(),
             tallies: tally::Tallies::default(),
+            fresh: fresh::Fresh::default(),
             parked: BTreeMap::new(),
         }
     }
@@ -206,7 +209,7 @@ impl Delivery {
             Input::Due { delivery } => self.due(delivery, cx, &mut out),
             Input::Opens { endpoint } => {
                 self.queue.opens(endpoint, cx.now);
-                self.start_ready(None, cx, &mut out);
+                self.start_ready(cx, &mut out);
             }
             Input::CreateMessage {
                 token,
@@ -308,6 +311,9 @@ impl Delivery {
             Input::ExpungeAttempt { token, attempt } => {
                 out.writes.push(Write::ResponseGone(attempt));
                 (token, Ok(Answer::Changed(1)))
+            }
+            Input::Standing { token, endpoint } => {
+                (token, Ok(Answer::Standing(self.queue.standing(endpoint))))
             }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
             Input::StartTask { token, new } => (token, self.start_task(new, cx, out)),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use dunlin_types::{Seq, Timestamp, Token};
 
 use crate::lane::{Lane, Room};
-use crate::{Attempted, DeliveryRow};
+use crate::{Attempted, DeliveryRow, Standing};
 
 /// How many may be under way.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +135,15 @@ impl Queue {
     /// How many are pending for that endpoint.
     pub(crate) fn pending_of(&self, endpoint: Seq) -> usize {
         self.pending.get(&endpoint).copied().unwrap_or(0)
+    }
+
+    /// How much an endpoint has to do.
+    pub(crate) fn standing(&self, endpoint: Seq) -> Standing {
+        let lane = self.lanes.get(&endpoint);
+        Standing {
+            pending: self.pending_of(endpoint),
+            in_flight: lane.map_or(0, |lane| lane.in_flight),
+        }
     }
 
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {

@@ -243,7 +243,7 @@ impl Delivery {
             self.tell(operational::task_finished(&row), cx, out);
         }
         out.answer(token, Answer::Task(row));
-        self.start_ready(None, cx, out);
+        self.start_ready(cx, out);
     }
 
     fn sliced(

@@ -185,6 +185,18 @@ impl Node {
         delivery_answer(self.ask(None, |token| Input::Delivery(make(token))).await?)
     }
 
+    /// How much an endpoint has to do.
+    ///
+    /// # Errors
+    /// As [`Node::delivery`].
+    pub async fn standing(&self, endpoint: Seq) -> Result<delivery::Standing, Coded> {
+        let input = move |token| delivery::Input::Standing { token, endpoint };
+        match self.delivery(input).await? {
+            delivery::Answer::Standing(standing) => Ok(standing),
+            _ => Err(Coded::plain(Code::ShuttingDown)),
+        }
+    }
+
     /// As [`Node::delivery`], for what brings a new message.
     ///
     /// # Errors

@@ -20,7 +20,9 @@ mod memory;
 mod options;
 mod pace;
 mod readers;
+mod retention;
 mod start;
+mod tasks;
 mod turns;
 mod writer;
 

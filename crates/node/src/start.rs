@@ -88,8 +88,11 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         .spawn(move || turns.run())
         .map_err(threads)?;
     let recovery = opened.took;
+    let node = Node { shared };
+    node.carry_on_all();
+    tokio::spawn(crate::retention::keep(node.clone()));
     Ok(Running {
-        node: Node { shared },
+        node,
         turns,
         writer: writer.thread,
         recovery,

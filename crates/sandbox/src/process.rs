@@ -28,6 +28,8 @@ impl Worker {
             .args(args)
             .env_clear()
             .env("TZ", "UTC0")
+            // The allocator would set aside more address space at once than a worker may have.
+            .env("MIMALLOC_ARENA_RESERVE", "65536")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -209,6 +209,10 @@ impl Reader for SqliteReader {
         delivery::message_of_sender(&self.db, app, id).map_err(coded)
     }
 
+    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64> {
+        delivery::count_messages(&self.db, filter).map_err(coded)
+    }
+
     fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
         delivery::overdue_payloads(&self.db, now, items).map_err(coded)
     }

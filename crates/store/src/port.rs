@@ -295,6 +295,12 @@ pub trait Reader: Send {
     /// As every read.
     fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>>;
 
+    /// How many messages fit a filter. It may take as long as there are many.
+    ///
+    /// # Errors
+    /// As every read.
+    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64>;
+
     /// Messages whose payload is kept for longer than it should be, those that are overdue longest
     /// first.
     ///

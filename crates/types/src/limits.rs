@@ -111,6 +111,8 @@ pub const IDEMPOTENT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long a request waits for the one before with the same idempotency key.
 pub const IDEMPOTENT_WAIT_MS_MAX: u64 = 30_000;
 
+/// A day.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Delays after a failed delivery attempt, before jitter (Svix schedule: 8 attempts).
 pub const DELIVERY_DELAYS_MS: [i64; 7] = [
     5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000,
@@ -120,9 +122,7 @@ pub const DELIVERY_JITTER_PERCENT: i64 = 20;
 /// Delays of a schedule of one's own.
 pub const DELIVERY_DELAYS_MAX: usize = 32;
 /// Longest of them: a week.
-pub const DELIVERY_DELAY_MS_MAX: i64 = 7 * DAY_MS;
-/// A day.
-pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub const DELIVERY_DELAY_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Days a payload is kept unless its application says otherwise (Svix).
 pub const PAYLOAD_RETENTION_DAYS_DEFAULT: u16 = 90;
 /// Days a message is kept with its attempts unless its application says otherwise.
@@ -136,7 +136,7 @@ pub const IDEMPOTENCY_KEY_MS: i64 = 12 * 60 * 60 * 1000;
 /// Longest a message may be held back before it is sent (Svix).
 pub const DELIVER_AT_AHEAD_MS_MAX: i64 = DAY_MS;
 /// Deliveries in flight of an endpoint of which nothing is known yet.
-pub const DELIVERIES_IN_FLIGHT_AT_FIRST: usize = 8;
+pub const DELIVERIES_IN_FLIGHT_AT_FIRST: usize = 2;
 /// How far ahead of its even pace an endpoint's rate may be, in microseconds.
 pub const DELIVERY_RATE_BURST_US: i64 = 50_000;
 /// How long every attempt must have failed until an endpoint is disabled (Svix: five days).
@@ -168,7 +168,7 @@ pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// Deliveries of one endpoint in flight.
 pub const DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX: usize = 32;
 /// Deliveries in flight.
-pub const DELIVERIES_IN_FLIGHT_MAX: usize = 512;
+pub const DELIVERIES_IN_FLIGHT_MAX: usize = 1024;
 /// Least delay after a timeout or a 429 (Svix).
 pub const DELIVERY_PENALTY_MS_MIN: i64 = 60_000;
 /// Longest `Retry-After` of a receiver that is honoured, unless twice the delay is longer.
@@ -177,6 +177,18 @@ pub const DELIVERY_RETRY_AFTER_MS_MAX: i64 = 60 * 60 * 1000;
 pub const CARD_EVENTS_HELD_MAX: usize = 64;
 /// Response of a receiver that is kept.
 pub const DELIVERY_RESPONSE_KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Body of a request that makes a message: its payload and what goes with it.
+pub const MESSAGE_BODY_BYTES_MAX: usize = 1_200_000;
+/// Tags of one message (Svix).
+pub const MESSAGE_TAGS_MAX: usize = 5;
+/// Text of one (Svix).
+pub const TAG_CHARS_MAX: usize = 128;
+/// Messages whose payload or rows go in one commit; small, so that others hardly wait.
+pub const RETENTION_SLICE_MESSAGES: usize = 64;
+/// Between two looks for what is kept too long.
+pub const RETENTION_PERIOD_MS: u64 = 60_000;
+/// Bodies of fresh messages that are at hand for their first attempts.
+pub const FRESH_MESSAGES_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Headers of an attempt that are kept, of the request and of the answer each.
 pub const ATTEMPT_HEADERS_KEPT_MAX: usize = 32;
 /// Value of such a header.

@@ -26,6 +26,10 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/v1/app/{app}/attempt/endpoint/{ep}", get(of_endpoint))
         .route("/api/v1/app/{app}/attempt/msg/{msg}", get(of_message))
         .route("/api/v1/app/{app}/msg/{msg}/attempt/{attempt}", get(one))
+        .route(
+            "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers",
+            get(headers),
+        )
 }
 
 /// An attempt and its message.
@@ -180,7 +184,7 @@ struct Wanted {
     class: Option<u16>,
     event_types: Vec<String>,
     channel: Option<String>,
-    tagged: bool,
+    tag: Option<String>,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
     endpoint: Option<Seq>,
@@ -193,7 +197,7 @@ impl Wanted {
             class: asked.number("status_code_class")?,
             event_types: asked.list("event_types"),
             channel: asked.text("channel").map(str::to_owned),
-            tagged: asked.text("tag").is_some(),
+            tag: asked.text("tag").map(str::to_owned),
             from: asked.instant("after")?,
             until: asked.instant("before")?,
             endpoint,
@@ -216,7 +220,10 @@ impl Wanted {
             && self.endpoint.is_none_or(|one| one == attempt.endpoint)
             && self.from.is_none_or(|from| attempt.at >= from)
             && self.until.is_none_or(|until| attempt.at < until)
-            && !self.tagged
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|one| message.tags.contains(one))
     }
 }
 
@@ -243,6 +250,12 @@ fn joined(
 async fn list(api: Api, filter: AttemptFilter, endpoint: Option<Seq>, asked: Asked) -> Reply {
     let window = asked.window(KsuidKind::Attempt, false)?;
     let wanted = Wanted::asked(&asked, endpoint)?;
+    let filter = AttemptFilter {
+        failed: wanted.status == Some(2),
+        from: wanted.from,
+        until: wanted.until,
+        ..filter
+    };
     let mut around = Around::asked(&asked)?;
     let config = api.node.config();
     let read = api.node.read(move |reader| {
@@ -317,6 +330,32 @@ async fn one(
         .ok_or_else(not_found)?;
     let shown = dressed(&api, Joined { attempt, message }, around).await?;
     Ok(axum::Json(shown).into_response())
+}
+
+/// The headers that went out and came back, without what every request has.
+async fn headers(
+    State(api): State<Api>,
+    Path((app, msg, attempt)): Path<(String, String, String)>,
+) -> Reply {
+    let app = application(&api, &app)?;
+    let message = read::message(&api, app.id, &msg).await?;
+    let not_found = || Refused::plain(Code::NotFound);
+    let id = Ksuid::parse(KsuidKind::Attempt, &attempt).map_err(|_| not_found())?;
+    let found = api.node.read(move |reader| reader.attempt(id.seq)).await?;
+    let found = found.filter(|one| one.id() == id && one.message == message.seq);
+    let headers = found.ok_or_else(not_found)?.headers;
+    let hidden = |(_, value): &&(String, String)| value.starts_with("****");
+    let all = headers.sent.iter().chain(&headers.received);
+    let sensitive: Vec<&String> = all.filter(hidden).map(|(name, _)| name).collect();
+    let shown = |pairs: &[(String, String)]| -> BTreeMap<String, String> {
+        pairs.iter().cloned().collect()
+    };
+    let body = serde_json::json!({
+        "sentHeaders": shown(&headers.sent),
+        "responseHeaders": shown(&headers.received),
+        "sensitive": sensitive,
+    });
+    Ok(axum::Json(body).into_response())
 }
 
 /// A sample's attempt, as it was committed.

@@ -57,7 +57,7 @@ struct TransformationIn {
 /// A new endpoint, or the new fields of one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct EndpointIn {
+pub(super) struct EndpointIn {
     url: Option<String>,
     description: Option<String>,
     uid: Option<String>,
@@ -298,7 +298,7 @@ impl EndpointOut {
     }
 }
 
-async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> Reply {
+pub(super) async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> Reply {
     let app = application(&api, &app)?;
     let window = asked.window(KsuidKind::Endpoint, true)?;
     let config = api.node.config();
@@ -306,7 +306,7 @@ async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> 
     slice.reply(|one| one.ksuid().to_string(), |one| EndpointOut::of(one))
 }
 
-async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     Path(app): Path<String>,
     asked: Asked,
@@ -362,7 +362,7 @@ async fn inserted(
     }
 }
 
-async fn enabled(api: &Api, endpoint: &Endpoint) -> Result<Arc<Endpoint>, Refused> {
+pub(super) async fn enabled(api: &Api, endpoint: &Endpoint) -> Result<Arc<Endpoint>, Refused> {
     let _alone = changing().await;
     let now = api.node.config().endpoint(endpoint.id).cloned();
     let mut config = EndpointConfig::clone(&now.ok_or_else(gone)?.config);
@@ -393,12 +393,12 @@ pub(crate) async fn updated(
     }
 }
 
-async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+pub(super) async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     Ok(axum::Json(EndpointOut::of(&endpoint)).into_response())
 }
 
-async fn replace(
+pub(super) async fn replace(
     State(api): State<Api>,
     Path((app, ep)): Path<(String, String)>,
     Fields(mut fields): Fields<EndpointIn>,
@@ -440,7 +440,10 @@ async fn patch(
     Ok(axum::Json(EndpointOut::of(&endpoint)).into_response())
 }
 
-async fn remove(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Path((app, ep)): Path<(String, String)>,
+) -> Reply {
     let endpoint = endpoint(&api, &app, &ep)?.1.id;
     match ask(&api, move |token| Input::DeleteEndpoint { token, endpoint }).await? {
         Answer::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -448,7 +451,10 @@ async fn remove(State(api): State<Api>, Path((app, ep)): Path<(String, String)>)
     }
 }
 
-async fn secret(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+pub(super) async fn secret(
+    State(api): State<Api>,
+    Path((app, ep)): Path<(String, String)>,
+) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     key_of(&endpoint)
 }
@@ -463,7 +469,7 @@ fn key_of(endpoint: &Endpoint) -> Reply {
     Ok(axum::Json(body).into_response())
 }
 
-async fn rotate(
+pub(super) async fn rotate(
     State(api): State<Api>,
     Path((app, ep)): Path<(String, String)>,
     Fields(fields): Fields<RotateIn>,

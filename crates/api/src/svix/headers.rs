@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 #[derive(Debug, Deserialize)]
-struct HeadersIn {
+pub(super) struct HeadersIn {
     headers: BTreeMap<String, String>,
 }
 
@@ -55,7 +55,7 @@ impl HeadersPatch {
 }
 
 /// Values that are secrets are only named.
-async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+pub(super) async fn read(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
     let (_, endpoint) = endpoint(&api, &app, &ep)?;
     Ok(axum::Json(shown(&endpoint.config.headers)).into_response())
 }
@@ -73,7 +73,7 @@ pub(crate) fn shown(headers: &BTreeMap<String, String>) -> Value {
     json!({"headers": shown, "sensitive": sensitive})
 }
 
-async fn replace(
+pub(super) async fn replace(
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
     Fields(fields): Fields<HeadersIn>,

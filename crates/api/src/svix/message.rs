@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use dunlin_delivery::{Answer, DeliveryRow, DeliveryState, Input, Message, NewMessage};
 use dunlin_store::MessageFilter;
-use dunlin_types::{Ksuid, KsuidKind};
+use dunlin_types::{Ksuid, KsuidKind, Seq};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -17,15 +17,16 @@ use serde_json::value::RawValue;
 
 use super::endpoint::EndpointOut;
 use super::page::Asked;
-use super::{application, ask, endpoint, not_built, odd_answer, read};
-use crate::error::Reply;
+use super::{application, ask, endpoint, message_in, odd_answer, read};
+use crate::error::{Refused, Reply};
 use crate::state::Api;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/api/v1/app/{app}/msg", get(list).post(not_built))
+        .route("/api/v1/app/{app}/msg", get(list).post(message_in::create))
         .route("/api/v1/app/{app}/msg/{msg}", get(one))
         .route("/api/v1/app/{app}/msg/{msg}/endpoint", get(destinations))
+        .route("/api/v1/app/{app}/endpoint/{ep}/msg", get(attempted))
         .route(
             "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/resend",
             post(resend),
@@ -36,26 +37,38 @@ pub(super) fn routes() -> Router<Api> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageOut {
     id: String,
-    event_id: String,
+    event_id: Option<String>,
     event_type: String,
     /// The exact bytes that came in.
     payload: Option<Box<RawValue>>,
     channels: Option<Vec<String>>,
     tags: Option<Vec<String>>,
     timestamp: String,
+    deliver_at: Option<String>,
     test: bool,
+}
+
+/// A delivery and its message.
+pub(super) type DestinationRow = (DeliveryRow, Option<Arc<Message>>);
+
+fn unless_empty(texts: &[String]) -> Option<Vec<String>> {
+    (!texts.is_empty()).then(|| texts.to_vec())
 }
 
 impl MessageOut {
     pub(super) fn of(message: &Message, with_content: bool) -> Self {
         Self {
             id: message.id().to_string(),
-            event_id: message.provider_id.clone(),
+            event_id: Some(message.provider_id.clone()).filter(|id| !id.is_empty()),
             event_type: message.event_type.clone(),
-            payload: payload(&message.body, with_content),
-            channels: (!message.channels.is_empty()).then(|| message.channels.clone()),
-            tags: None,
+            payload: match message.expired {
+                true => RawValue::from_string(EXPIRED.to_owned()).ok(),
+                false => payload(&message.body, with_content),
+            },
+            channels: unless_empty(&message.channels),
+            tags: unless_empty(&message.tags),
             timestamp: message.at.rfc3339(),
+            deliver_at: message.deliver_at.map(|at| at.rfc3339()),
             test: message.test,
         }
     }
@@ -63,17 +76,29 @@ impl MessageOut {
     /// A sample that was just taken in.
     pub(super) fn of_new(id: Ksuid, message: &NewMessage) -> Self {
         Self {
-            id: id.to_string(),
-            event_id: message.provider_id.clone(),
-            event_type: message.event_type.clone(),
-            payload: payload(&message.body, true),
-            channels: None,
-            tags: None,
-            timestamp: id.at.rfc3339(),
             test: true,
+            ..Self::of_sent(id, message, true)
+        }
+    }
+
+    /// A message that was just taken in.
+    pub(super) fn of_sent(id: Ksuid, message: &NewMessage, with_content: bool) -> Self {
+        Self {
+            id: id.to_string(),
+            event_id: Some(message.provider_id.clone()).filter(|id| !id.is_empty()),
+            event_type: message.event_type.clone(),
+            payload: payload(&message.body, with_content),
+            channels: unless_empty(&message.channels),
+            tags: unless_empty(&message.tags),
+            timestamp: id.at.rfc3339(),
+            deliver_at: message.deliver_at.map(|at| at.rfc3339()),
+            test: false,
         }
     }
 }
+
+/// What stands in place of a payload that is gone (Svix).
+const EXPIRED: &str = r#"{"expired":true}"#;
 
 fn payload(body: &Bytes, with_content: bool) -> Option<Box<RawValue>> {
     let text = match with_content {
@@ -87,23 +112,8 @@ async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> 
     let app = application(&api, &app)?;
     let window = asked.window(KsuidKind::Message, false)?;
     let with_content = asked.flag("with_content", true)?;
-    let filter = MessageFilter {
-        app: app.id,
-        event_types: asked.list("event_types"),
-        channel: asked.text("channel").map(str::to_owned),
-        tag: asked.text("tag").map(str::to_owned),
-        from: asked.instant("after")?,
-        until: asked.instant("before")?,
-    };
-    let channel = asked.text("channel").map(str::to_owned);
-    let tagged = asked.text("tag").is_some();
-    let keep = move |message: &Arc<Message>| {
-        let in_channel = channel
-            .as_ref()
-            .is_none_or(|one| message.channels.contains(one));
-        // Webhooks come without tags.
-        in_channel && !tagged
-    };
+    let filter = filter(app.id, &asked)?;
+    let keep = |_: &Arc<Message>| true;
     let slice = api.node.read(move |reader| {
         let read = |page| reader.messages(&filter, page);
         window.read(
@@ -170,6 +180,72 @@ async fn destinations(
             next_attempt: row.next_at.map(|at| at.rfc3339()),
         },
     )
+}
+
+/// A message, and how it stands at one endpoint.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptedOut {
+    #[serde(flatten)]
+    message: MessageOut,
+    status: u8,
+    status_text: &'static str,
+    next_attempt: Option<String>,
+}
+
+/// The messages that went to an endpoint, with how they stand there.
+async fn attempted(
+    State(api): State<Api>,
+    Path((app, ep)): Path<(String, String)>,
+    asked: Asked,
+) -> Reply {
+    let (app, endpoint) = endpoint(&api, &app, &ep)?;
+    let window = asked.window(KsuidKind::Message, false)?;
+    let with_content = asked.flag("with_content", true)?;
+    let status = asked.number("status")?;
+    let filter = filter(app.id, &asked)?;
+    let endpoint = endpoint.id;
+    let slice = api.node.read(move |reader| {
+        let read = |page| {
+            let mut rows = Vec::new();
+            for message in reader.messages(&filter, page)? {
+                let newest = reader.deliveries_of(message.seq)?;
+                let newest = newest.into_iter().rfind(|row| row.endpoint == endpoint);
+                rows.push((newest, message));
+            }
+            Ok(rows)
+        };
+        let keep = |(newest, _): &(Option<DeliveryRow>, Arc<Message>)| {
+            newest
+                .as_ref()
+                .is_some_and(|row| status.is_none_or(|status| status == u16::from(state_of(row).0)))
+        };
+        window.read(read, |row| row.1.seq, keep, |row| row.1.body.len())
+    });
+    slice.await?.reply(
+        |(_, message)| message.id().to_string(),
+        |(newest, message)| {
+            let (status, status_text) = newest.as_ref().map_or((1, "pending"), state_of);
+            AttemptedOut {
+                message: MessageOut::of(&message, with_content),
+                status,
+                status_text,
+                next_attempt: newest.and_then(|row| row.next_at).map(|at| at.rfc3339()),
+            }
+        },
+    )
+}
+
+/// Which messages are asked for.
+fn filter(app: Seq, asked: &Asked) -> Result<MessageFilter, Refused> {
+    Ok(MessageFilter {
+        app,
+        event_types: asked.list("event_types"),
+        channel: asked.text("channel").map(str::to_owned),
+        tag: asked.text("tag").map(str::to_owned),
+        from: asked.instant("after")?,
+        until: asked.instant("before")?,
+    })
 }
 
 fn state_of(row: &DeliveryRow) -> (u8, &'static str) {

@@ -4,17 +4,22 @@ mod application;
 mod attempt;
 pub(crate) mod cards;
 pub(crate) mod check;
+mod content;
 pub(crate) mod endpoint;
 mod event_type;
 pub(crate) mod fields;
 pub(crate) mod headers;
 mod integration;
 mod message;
+mod message_in;
+mod operational;
 mod own_fields;
 pub(crate) mod page;
 mod portal;
 mod read;
 mod sample;
+mod stats;
+mod task;
 mod transformation;
 
 use std::sync::Arc;
@@ -43,6 +48,10 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(sample::routes())
         .merge(message::routes())
         .merge(attempt::routes())
+        .merge(content::routes())
+        .merge(task::routes())
+        .merge(stats::routes())
+        .merge(operational::routes())
         .route("/api/v1/health", get(|| async { StatusCode::NO_CONTENT }))
         .route("/api/v1/{*rest}", any(not_built))
 }

@@ -4,15 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dunlin_delivery::{Config, DEFAULT_APPLICATION, Message};
-use dunlin_store::{MessageFilter, Page, Reader, StoreResult};
-use dunlin_types::limits::LIST_ROWS_READ_MAX;
+use dunlin_store::{Reader, StoreResult};
 use dunlin_types::{Code, Ksuid, KsuidKind, Seq};
 
 use crate::error::Refused;
 use crate::state::Api;
-
-/// Messages read at a time when one is looked for by its provider's id.
-const CHUNK_ROWS: usize = 100;
 
 /// The message of an application that a path names by its id or its provider's.
 pub(super) async fn message(api: &Api, app: Seq, text: &str) -> Result<Arc<Message>, Refused> {
@@ -69,29 +65,15 @@ fn by_id(reader: &mut dyn Reader, id: Ksuid) -> StoreResult<Option<Arc<Message>>
     Ok(reader.message(id.seq)?.filter(|message| message.id() == id))
 }
 
-/// Looks through the newest messages: providers' ids are not indexed beyond their dedupe window.
 fn by_provider_id(
     reader: &mut dyn Reader,
     app: Seq,
     provider_id: &str,
 ) -> StoreResult<Option<Arc<Message>>> {
-    let filter = MessageFilter {
-        app,
-        ..MessageFilter::default()
-    };
-    let mut page = Page::newest(CHUNK_ROWS);
-    for _ in 0..LIST_ROWS_READ_MAX / CHUNK_ROWS {
-        let rows = reader.messages(&filter, page)?;
-        page.after = rows.last().map(|message| message.seq);
-        let ended = rows.len() < CHUNK_ROWS;
-        let found = rows
-            .into_iter()
-            .find(|message| message.provider_id == provider_id);
-        if found.is_some() || ended {
-            return Ok(found);
-        }
+    match reader.message_of_sender(app, provider_id)? {
+        Some(seq) => reader.message(seq),
+        None => Ok(None),
     }
-    Ok(None)
 }
 
 /// The ids of endpoints, those that are gone included.

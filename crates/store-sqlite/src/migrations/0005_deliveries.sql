@@ -27,7 +27,8 @@ DROP TABLE message;
 ALTER TABLE message_new RENAME TO message;
 CREATE INDEX message_by_app ON message (app);
 CREATE INDEX message_by_type ON message (type, app);
-CREATE INDEX message_by_sender ON message (ext_id) WHERE ext_id <> '';
+-- By day, so that what is new goes to pages that are at hand.
+CREATE INDEX message_by_sender ON message (at / 86400000, ext_id) WHERE ext_id <> '';
 CREATE INDEX message_expiring ON message (expires) WHERE enc <> 64;
 
 -- Channels and tags: a hash of the application, the kind and the text.

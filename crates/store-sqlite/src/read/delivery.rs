@@ -130,12 +130,42 @@ fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i64> {
     Ok(low)
 }
 
+/// Of an application and a span only.
+pub(super) fn count_messages(db: &Connection, filter: &MessageFilter) -> Result<u64> {
+    let first = match filter.from {
+        Some(from) => first_at(db, "message", from)?,
+        None => 0,
+    };
+    let end = match filter.until {
+        Some(until) => first_at(db, "message", until)?,
+        None => i64::MAX,
+    };
+    let sql = "SELECT count(*) FROM message WHERE app = ?1 AND seq >= ?2 AND seq < ?3";
+    let count: i64 = db
+        .prepare_cached(sql)?
+        .query_row([int(filter.app), first, end], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
 pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<Option<Seq>> {
-    let sql = "SELECT seq FROM message WHERE ext_id = ?1 AND ext_id <> '' AND +app = ?2 \
-               ORDER BY seq DESC LIMIT 1";
-    db.prepare_cached(sql)?
-        .query_row(rusqlite::params![id, int(app)], |row| col_seq(row, 0))
-        .optional()
+    let days = "SELECT coalesce(min(at), 1) / ?1, coalesce(max(at), 0) / ?1 FROM \
+                (SELECT at FROM message WHERE seq = (SELECT min(seq) FROM message) UNION ALL \
+                 SELECT at FROM message WHERE seq = (SELECT max(seq) FROM message))";
+    let (first, last): (i64, i64) = db
+        .prepare_cached(days)?
+        .query_row([limits::DAY_MS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "SELECT seq FROM message WHERE at / 86400000 = ?1 AND ext_id = ?2 AND ext_id <> '' \
+               AND +app = ?3 ORDER BY seq DESC LIMIT 1";
+    let mut probe = db.prepare_cached(sql)?;
+    for day in (first..=last).rev() {
+        let found = probe
+            .query_row(rusqlite::params![day, id, int(app)], |row| col_seq(row, 0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn overdue_payloads(db: &Connection, now: Timestamp, items: usize) -> Result<Vec<Seq>> {

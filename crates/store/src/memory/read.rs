@@ -352,6 +352,15 @@ impl Reader for MemoryReader {
         Ok(found.map(|one| one.seq))
     }
 
+    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64> {
+        let all = Page {
+            after: None,
+            items: usize::MAX,
+            ascending: true,
+        };
+        Ok(self.messages(filter, all)?.len() as u64)
+    }
+
     fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
         let state = locked(&self.state);
         let overdue = state.messages.values();

@@ -1,10 +1,8 @@
 //! Makes event types of the webhooks of an OpenAPI document.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
-use dunlin_delivery::{EventType, EventTypeFields, NewEventType};
+use dunlin_delivery::{Config, EventTypeFields, NewEventType};
 use dunlin_types::limits::{DESCRIPTION_CHARS_MAX, OPENAPI_BODY_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -79,9 +77,10 @@ impl ToModify {
 
 /// The event type as the document describes it; none if it is so already. What the document does
 /// not speak of stays: flags, the retry schedule, older versions of the schema.
-fn changed(one: Described, old: Option<&EventType>) -> Result<Option<NewEventType>, Refused> {
-    let old = old.and_then(|old| old.fields.clone());
-    let mut fields = old.clone().unwrap_or_default();
+fn changed(one: Described, config: &Config) -> Result<Option<NewEventType>, Refused> {
+    let seen = catalogue::find(config, &one.name).and_then(|seen| seen.fields.clone());
+    let own = catalogue::own_fields(config, &one.name);
+    let mut fields = own.clone().unwrap_or_default();
     fields.archived = false;
     fields.description = one
         .description
@@ -90,13 +89,13 @@ fn changed(one: Described, old: Option<&EventType>) -> Result<Option<NewEventTyp
         .collect();
     fields.deprecated = one.deprecated;
     fields.group_name = one.group_name.or(fields.group_name);
-    let newest = newest_schema(&fields);
+    let newest = seen.as_ref().and_then(newest_schema);
     let known = newest.as_ref().map(|(_, schema)| schema);
     if let Some(schema) = one.schema
         && known != Some(&schema)
     {
         let version = newest.map_or("1".to_owned(), |(version, _)| version);
-        let mut schemas = schemas_of(&fields);
+        let mut schemas = seen.as_ref().map(schemas_of).unwrap_or_default();
         schemas.insert(version, schema);
         fields.schemas = checked_schemas(Some(schemas)).map_err(|refused| {
             let why = format!("the schema of `{}`: {}", one.name, refused.error.detail);
@@ -104,27 +103,25 @@ fn changed(one: Described, old: Option<&EventType>) -> Result<Option<NewEventTyp
         })?;
     }
     let fields = Some(fields);
-    Ok((fields != old).then_some(NewEventType {
+    Ok((fields != own).then_some(NewEventType {
         name: one.name,
         fields,
     }))
 }
 
 /// What is shown now and the document does not describe, archived.
-fn others(all: Vec<Arc<EventType>>, described: &[String]) -> Vec<NewEventType> {
-    let is_other = |one: &Arc<EventType>| {
-        let shown = one.fields.as_ref().is_some_and(|fields| !fields.archived);
-        shown && described.binary_search(&one.name).is_err()
-    };
-    let archived = |one: Arc<EventType>| NewEventType {
-        name: one.name.clone(),
-        fields: one.fields.clone().map(|fields| EventTypeFields {
+fn others(config: &Config, described: &[String]) -> Vec<NewEventType> {
+    let all = catalogue::all(config).into_keys();
+    let others = all.filter(|name| described.binary_search(name).is_err());
+    let archived = others.filter_map(|name| {
+        let fields = catalogue::own_fields(config, &name).filter(|fields| !fields.archived)?;
+        let fields = Some(EventTypeFields {
             archived: true,
-            schemas: fields.schemas.filter(|_| !catalogue::is_known(&one.name)),
             ..fields
-        }),
-    };
-    all.into_iter().filter(is_other).map(archived).collect()
+        });
+        Some(NewEventType { name, fields })
+    });
+    archived.collect()
 }
 
 pub(super) async fn openapi(State(api): State<Api>, request: Request) -> Reply {
@@ -134,11 +131,10 @@ pub(super) async fn openapi(State(api): State<Api>, request: Request) -> Reply {
     let mut names: Vec<String> = described.iter().map(|one| one.name.clone()).collect();
     names.sort_unstable();
     let _alone = changing().await;
-    let all = catalogue::all(&api.node.config());
+    let config = api.node.config();
     let mut types = Vec::new();
     for one in described {
-        let old = all.get(&one.name).map(Arc::as_ref);
-        types.extend(changed(one, old)?);
+        types.extend(changed(one, &config)?);
     }
     if fields.dry_run {
         let shown: Vec<ToModify> = types.iter().map(ToModify::of).collect();
@@ -147,7 +143,7 @@ pub(super) async fn openapi(State(api): State<Api>, request: Request) -> Reply {
     }
     let modified: Vec<String> = types.iter().map(|one| one.name.clone()).collect();
     if fields.replace_all {
-        types.extend(others(all.into_values().collect(), &names));
+        types.extend(others(&config, &names));
     }
     if !types.is_empty() {
         put(&api, types).await?;

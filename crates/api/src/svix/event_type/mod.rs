@@ -62,15 +62,10 @@ fn is_seen(event_type: &EventType) -> bool {
     fields.is_some_and(|fields| Caller::current().sees(&fields.feature_flags))
 }
 
-/// The fields of one that exists, to be changed. What only the program knows of it stays out.
+/// The fields of one that exists, to be changed.
 fn fields_of(api: &Api, name: &str) -> Result<EventTypeFields, Refused> {
-    let mut fields = existing(api, name)?.fields.clone().unwrap_or_default();
-    if catalogue::is_known(name) {
-        let config = api.node.config();
-        let row = config.event_type(name).and_then(|row| row.fields.as_ref());
-        fields.schemas = row.and_then(|row| row.schemas.clone());
-    }
-    Ok(fields)
+    let own = catalogue::own_fields(&api.node.config(), name);
+    own.ok_or_else(|| Refused::plain(Code::NotFound))
 }
 
 /// Writes event types, all or none. Whoever calls it holds [`changing`].

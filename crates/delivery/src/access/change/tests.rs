@@ -1,3 +1,5 @@
+//! How tokens and integrations come and go, told to a core.
+
 use super::*;
 use crate::access::Capability;
 use crate::{DEFAULT_APPLICATION, DeliveryOptions, Input, Loaded, NewApplication};

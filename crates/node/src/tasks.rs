@@ -1,0 +1,252 @@
+//! Carries on what is long: reads the store slice by slice and has the delivery core decide on
+//! each, until the task has ended. Where it was is in the store, so a restart goes on there.
+
+use std::sync::Arc;
+
+use dunlin_delivery::{
+    Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskKind, TaskRow, TaskSlice,
+    TaskStatus, Verdict, order_key, verdict,
+};
+use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
+use dunlin_types::{Coded, Seq, limits};
+use tracing::warn;
+
+use crate::handle::Node;
+
+impl Node {
+    /// Goes on with a task beside everything else. Must be called within a runtime.
+    pub fn carry_on(&self, task: &Arc<TaskRow>) {
+        let (node, id) = (self.clone(), task.id);
+        tokio::spawn(async move {
+            if let Err(error) = node.carry_out(id).await {
+                warn!(task = id.0, %error, "a task stands still until the next start");
+            }
+        });
+    }
+
+    /// Goes on with all tasks that a stop interrupted.
+    pub(crate) fn carry_on_all(&self) {
+        for task in self.config().running_tasks() {
+            self.carry_on(task);
+        }
+    }
+
+    async fn carry_out(&self, id: Seq) -> Result<(), Coded> {
+        loop {
+            let config = self.config();
+            let running = config.task(id).cloned();
+            let Some(task) = running.filter(|task| task.status == TaskStatus::Running) else {
+                return Ok(());
+            };
+            let slice = self
+                .read(move |reader| slice(reader, &config, &task))
+                .await?;
+            let input = move |token| Input::TaskSlice {
+                token,
+                task: id,
+                slice,
+            };
+            if let Answer::Refused(error) = self.delivery(input).await? {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The next slice of a task.
+fn slice(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
+    match task.kind {
+        TaskKind::Recover => failed(reader, config, task),
+        TaskKind::Statistics => counted(reader, task),
+        _ => chosen(reader, config, task),
+    }
+}
+
+fn page(task: &TaskRow) -> Page {
+    Page {
+        after: Some(task.cursor),
+        items: limits::TASK_SLICE_MESSAGES,
+        ascending: true,
+    }
+}
+
+/// Deliveries that were given up, of messages within the span.
+fn failed(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
+    let Some(endpoint) = task.endpoint else {
+        return Ok(nothing());
+    };
+    let rows = reader.dead_letters(endpoint, page(task))?;
+    let mut slice = TaskSlice {
+        ended: rows.len() < limits::TASK_SLICE_MESSAGES,
+        ..TaskSlice::default()
+    };
+    for row in rows {
+        if row.seq >= task.id {
+            slice.ended = true;
+            break;
+        }
+        slice.cursor = row.seq;
+        slice.looked += 1;
+        let Some(message) = reader.message(row.message)? else {
+            continue;
+        };
+        let newest = newest_at(reader, &message, endpoint)?;
+        let still_failed = newest.is_some_and(|newest| newest.seq == row.seq);
+        if still_failed && within(task, &message) {
+            slice
+                .messages
+                .push((message.seq, key_of(config, endpoint, &message)));
+        }
+    }
+    Ok(slice)
+}
+
+fn nothing() -> TaskSlice {
+    TaskSlice {
+        ended: true,
+        ..TaskSlice::default()
+    }
+}
+
+fn newest_at(
+    reader: &mut dyn Reader,
+    message: &Message,
+    endpoint: Seq,
+) -> StoreResult<Option<DeliveryRow>> {
+    let rows = reader.deliveries_of(message.seq)?;
+    Ok(rows.into_iter().rfind(|row| row.endpoint == endpoint))
+}
+
+fn within(task: &TaskRow, message: &Message) -> bool {
+    let filter = &task.filter;
+    !message.test
+        && !message.expired
+        && filter.since.is_none_or(|since| message.at >= since)
+        && filter.until.is_none_or(|until| message.at < until)
+}
+
+fn key_of(config: &Config, endpoint: Seq, message: &Message) -> Option<u64> {
+    order_key(&config.endpoint(endpoint)?.config, message)
+}
+
+/// Messages within the span of which the task wants something.
+fn chosen(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
+    let filter = MessageFilter {
+        app: task.app,
+        event_types: task.filter.event_types.clone(),
+        channel: task.filter.channel.clone(),
+        tag: task.filter.tag.clone(),
+        from: task.filter.since,
+        until: task.filter.until,
+    };
+    let rows = reader.messages(&filter, page(task))?;
+    let mut slice = TaskSlice {
+        ended: rows.len() < limits::TASK_SLICE_MESSAGES,
+        ..TaskSlice::default()
+    };
+    for message in rows {
+        if message.seq >= task.id {
+            slice.ended = true;
+            break;
+        }
+        slice.cursor = message.seq;
+        slice.looked += 1;
+        if wanted(reader, config, task, &message)? {
+            let key = task.endpoint.and_then(|id| key_of(config, id, &message));
+            slice.messages.push((message.seq, key));
+        }
+    }
+    Ok(slice)
+}
+
+fn wanted(
+    reader: &mut dyn Reader,
+    config: &Config,
+    task: &TaskRow,
+    message: &Message,
+) -> StoreResult<bool> {
+    if message.expired || message.test {
+        return Ok(false);
+    }
+    let Some(endpoint) = task.endpoint else {
+        return Ok(true);
+    };
+    let Some(found) = config.endpoint(endpoint) else {
+        return Ok(false);
+    };
+    let newest = newest_at(reader, message, endpoint)?;
+    let state = newest.as_ref().map(|row| row.state);
+    let matches = || verdict(&found.config, message) == Verdict::Matched;
+    Ok(match task.kind {
+        TaskKind::ReplayMissing => newest.is_none() && matches(),
+        TaskKind::CatchUp => match state {
+            None => matches(),
+            Some(state) => state == DeliveryState::Failed,
+        },
+        TaskKind::BulkReplay => match newest {
+            None => false,
+            Some(row) => fits(reader, task, &row)?,
+        },
+        _ => true,
+    })
+}
+
+/// Whether a delivery ended as a bulk replay asks.
+fn fits(reader: &mut dyn Reader, task: &TaskRow, row: &DeliveryRow) -> StoreResult<bool> {
+    let status = match row.state {
+        DeliveryState::Succeeded => 0,
+        DeliveryState::Pending => 1,
+        DeliveryState::Failed => 2,
+        DeliveryState::Cancelled | DeliveryState::Duplicate => 4,
+    };
+    if task.filter.status.is_some_and(|wanted| wanted != status) {
+        return Ok(false);
+    }
+    let Some(class) = task.filter.status_class else {
+        return Ok(true);
+    };
+    let filter = AttemptFilter {
+        message: Some(row.message),
+        endpoint: Some(row.endpoint),
+        ..AttemptFilter::default()
+    };
+    let last = reader.attempts(&filter, Page::newest(1))?;
+    Ok(last
+        .first()
+        .is_some_and(|one| one.status / 100 * 100 == class))
+}
+
+/// How many messages each application sent, one application a slice.
+fn counted(reader: &mut dyn Reader, task: &TaskRow) -> StoreResult<TaskSlice> {
+    let applications = &task.filter.applications;
+    let at = usize::try_from(task.cursor.0).unwrap_or(usize::MAX);
+    let Some(app) = applications.get(at) else {
+        let usage = task
+            .result
+            .is_empty()
+            .then(|| r#"{"messages":0}"#.to_owned());
+        return Ok(TaskSlice {
+            result: usage,
+            ..nothing()
+        });
+    };
+    let filter = MessageFilter {
+        app: *app,
+        from: task.filter.since,
+        until: task.filter.until,
+        ..MessageFilter::default()
+    };
+    let count = reader.count_messages(&filter)?;
+    let before = task
+        .result
+        .trim_start_matches(r#"{"messages":"#)
+        .trim_end_matches('}');
+    let all = before.parse::<u64>().unwrap_or(0) + count;
+    Ok(TaskSlice {
+        cursor: Seq(task.cursor.0 + 1),
+        looked: count,
+        ended: at + 1 >= applications.len(),
+        result: Some(format!(r#"{{"messages":{all}}}"#)),
+        ..TaskSlice::default()
+    })
+}
