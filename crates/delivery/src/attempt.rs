@@ -5,12 +5,12 @@ use dunlin_types::{Code, Coded, Ksuid, Seq, Timestamp, Token, limits};
 
 use crate::accept::message_id;
 use crate::lane::Lane;
-use crate::queue::Phase;
+use crate::queue::{Hot, Phase};
 use crate::schedule::{self, Pace};
 use crate::{
     Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow, Attempted,
-    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Outcome, Trigger,
-    Write, operational,
+    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Outcome, Trigger, Write,
+    operational,
 };
 
 /// The attempt itself, without what came of it.
@@ -209,7 +209,16 @@ impl Delivery {
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
+        // First, or what happens next would start more of the same.
+        let reason = match control {
+            Control::Disable => Some("the receiver asked for it"),
+            _ if pace.status == 410 => Some("the receiver answered 410 Gone"),
+            _ => None,
+        };
         let endpoint = self.queue.get(tried.delivery).map(|hot| hot.row.endpoint);
+        if let (Some(endpoint), Some(reason)) = (endpoint, reason) {
+            self.disable_endpoint(endpoint, reason, None, cx, out);
+        }
         let mut report = Report {
             status: pace.status,
             response,
@@ -224,14 +233,6 @@ impl Delivery {
             let stop = pace.status == 410 || control != Control::None;
             self.failed(tried, report, pace, stop, cx, out);
         }
-        let reason = match control {
-            Control::Disable => "the receiver asked for it",
-            _ if pace.status == 410 => "the receiver answered 410 Gone",
-            _ => return,
-        };
-        if let Some(endpoint) = endpoint {
-            self.disable_endpoint(endpoint, reason, None, cx, out);
-        }
     }
 
     fn succeeded(&mut self, tried: Tried, report: Report, cx: &mut Context<'_>, out: &mut Outcome) {
@@ -239,7 +240,7 @@ impl Delivery {
             return;
         };
         let (message, endpoint, trigger) = (hot.row.message, hot.row.endpoint, hot.row.trigger);
-        if trigger != Trigger::Test {
+        if trigger != Trigger::Test && self.config.endpoint(endpoint).is_some() {
             self.queue.steer(endpoint, cx.now, Lane::arrived);
             self.fares_well(endpoint, out);
         }
@@ -248,13 +249,13 @@ impl Delivery {
             return;
         }
         // The receiver has the message now, so what still waited to send it is done as well.
-        let waiting: Vec<Seq> = self
-            .queue
-            .of_message(message)
-            .filter(|hot| hot.row.endpoint == endpoint && matches!(hot.phase, Phase::Waiting))
-            .map(|hot| hot.row.seq)
-            .collect();
+        let waits = |hot: &&Hot| {
+            hot.row.endpoint == endpoint && hot.row.trigger.is_retried() && hot.is_cancellable()
+        };
+        let waiting = self.queue.of_message(message).filter(waits);
+        let waiting: Vec<Seq> = waiting.map(|hot| hot.row.seq).collect();
         for delivery in waiting {
+            self.queue.unready(delivery, cx.now);
             self.end(delivery, DeliveryState::Succeeded, None, cx, out);
         }
     }
@@ -274,6 +275,8 @@ impl Delivery {
         let (id, tries, trigger) = (row.endpoint, row.tries.saturating_add(1), row.trigger);
         let endpoint = self.config.endpoint(id);
         let open = endpoint.is_some_and(|found| !found.config.disabled);
+        // A payload that is gone does not come back.
+        let stop = stop || report.code == Some(Code::PayloadExpired);
         let delay = if stop || !open || !trigger.is_retried() {
             None
         } else {
@@ -285,13 +288,18 @@ impl Delivery {
         let next = delay.map_or(Next::End(DeliveryState::Failed), |ms| {
             Next::At(cx.now.plus_ms(ms))
         });
-        let by_receiver = report.code.is_none_or(is_of_receiver);
+        let by_receiver = trigger != Trigger::Test
+            && report.code.is_none_or(is_of_receiver)
+            && self.config.endpoint(id).is_some();
+        if by_receiver {
+            self.slow_down(id, pace, cx.now);
+        }
         self.finish(tried, report, next, cx, out);
         if trigger != Trigger::Test {
             self.tally_failure(id, cx.now, out);
         }
-        if trigger != Trigger::Test && by_receiver {
-            self.receiver_failed(id, pace, cx, out);
+        if by_receiver && pace.status != 429 {
+            self.fares_badly(id, cx, out);
         }
     }
 
@@ -303,26 +311,20 @@ impl Delivery {
         own.or_else(of_type).unwrap_or(&limits::DELIVERY_DELAYS_MS)
     }
 
-    /// What a failure means for whatever else is to go to the endpoint.
-    fn receiver_failed(
-        &mut self,
-        endpoint: Seq,
-        pace: Pace,
-        cx: &mut Context<'_>,
-        out: &mut Outcome,
-    ) {
-        if pace.status == 429 {
+    /// What a failure means for whatever else is to go to the endpoint. To be said before anything
+    /// else can start.
+    fn slow_down(&mut self, endpoint: Seq, pace: Pace, now: Timestamp) {
+        match pace.status {
             // It is well, and asks for less.
-            let ms = schedule::slow_down_ms(pace, self.options.retry_interval_ms);
-            let opens = cx.now.plus_ms(ms);
-            self.queue
-                .steer(endpoint, cx.now, |lane| lane.close_until(opens));
-            return;
+            429 => {
+                let ms = schedule::slow_down_ms(pace, self.options.retry_interval_ms);
+                let opens = now.plus_ms(ms);
+                self.queue
+                    .steer(endpoint, now, |lane| lane.close_until(opens));
+            }
+            0 | 500.. => self.queue.steer(endpoint, now, Lane::stumbled),
+            _ => {}
         }
-        if pace.status == 0 || pace.status >= 500 {
-            self.queue.steer(endpoint, cx.now, Lane::stumbled);
-        }
-        self.fares_badly(endpoint, cx, out);
     }
 
     /// Writes the attempt down and moves the delivery on.
@@ -422,29 +424,17 @@ impl Delivery {
         row.next_at = None;
         row.ended = Some(cx.now);
         row.code = code;
-        let (endpoint, message) = (row.endpoint, row.message);
+        let endpoint = row.endpoint;
         if row.trigger != Trigger::Test {
             self.tally_end(endpoint, state, cx.now, out);
         }
+        if self.queue.of_message(row.message).next().is_none() {
+            self.fresh.forget(row.message);
+        }
+        self.wipe(&row, out);
         out.writes.push(Write::Delivery(row));
-        if self.queue.of_message(message).next().is_none() {
-            self.fresh.forget(message);
-        }
-        if state == DeliveryState::Succeeded {
-            self.wipe(message, endpoint, out);
-        }
         self.unpark(endpoint, cx, out);
         hot.token
-    }
-
-    /// Takes the payload away once nobody needs it, where the application wants that.
-    fn wipe(&self, message: Seq, endpoint: Seq, out: &mut Outcome) {
-        let app = self.config.endpoint(endpoint).map(|found| found.config.app);
-        let app = app.and_then(|app| self.config.application(app));
-        let wipes = app.is_some_and(|app| app.retention.wipe_on_success);
-        if wipes && self.queue.of_message(message).next().is_none() {
-            out.writes.push(Write::ContentGone(message));
-        }
     }
 }
 

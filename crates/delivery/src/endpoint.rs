@@ -263,6 +263,7 @@ impl Delivery {
         }));
         // There may be any number of them, so they end one by one as they come due.
         self.queue.all_due(id, cx.now);
+        self.queue.steer(id, cx.now, Lane::end);
         self.unpark(id, cx, out);
     }
 
@@ -310,6 +311,12 @@ impl Delivery {
         };
         let endpoint = self.put_version(endpoint, out);
         self.steer_as(&endpoint, cx.now);
+        if endpoint.config.paused && !old.config.paused {
+            self.release_for(endpoint.id, cx, out);
+        }
+        if is && !was {
+            self.unpark(endpoint.id, cx, out);
+        }
         let told = match (was, is) {
             (false, true) => operational::endpoint_disabled(&endpoint),
             (true, false) => {

@@ -21,6 +21,11 @@ impl Health {
         self.0.insert(row.endpoint, row);
     }
 
+    /// Those that have an account.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Seq> {
+        self.0.keys().copied()
+    }
+
     pub(crate) fn get(&self, endpoint: Seq) -> Option<&HealthRow> {
         self.0.get(&endpoint)
     }

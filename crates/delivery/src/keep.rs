@@ -3,8 +3,31 @@
 
 use dunlin_types::{Code, Coded, Seq, Timestamp, Token};
 
-use crate::queue::Phase;
-use crate::{Answer, Context, Delivery, DeliveryState, Outcome, Write};
+use std::collections::BTreeMap;
+
+use crate::queue::Hot;
+use crate::{Answer, Context, Delivery, DeliveryRow, DeliveryState, Outcome, Trigger, Write};
+
+/// What became of messages that are not through yet, where the payload goes as soon as each
+/// endpoint has it.
+#[derive(Debug, Default)]
+pub(crate) struct Wipes {
+    ended: BTreeMap<Seq, Ended>,
+    /// Of messages up to that one nobody knows what became of them before the restart.
+    unknown_until: Seq,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    arrived: bool,
+    failed: bool,
+}
+
+impl Wipes {
+    pub(crate) fn restored(&mut self, message: Seq) {
+        self.unknown_until = self.unknown_until.max(message);
+    }
+}
 
 impl Delivery {
     pub(crate) fn expunge(
@@ -28,9 +51,16 @@ impl Delivery {
         let mut gone = 0;
         for message in messages {
             if even_pending {
-                self.cancel_waiting(message, None, Code::PayloadExpired, cx, out);
+                let waiting = self
+                    .queue
+                    .of_message(message)
+                    .filter(|hot| hot.is_cancellable());
+                let waiting = waiting.map(|hot| hot.row.seq).collect();
+                self.cancel(waiting, Code::PayloadExpired, cx, out);
+                self.release_held(message, cx, out);
             }
-            if self.queue.of_message(message).next().is_none() {
+            // What is under way has the payload at hand; its next attempt would find it gone.
+            if even_pending || self.queue.of_message(message).next().is_none() {
                 self.fresh.forget(message);
                 out.writes.push(Write::ContentGone(message));
                 gone += 1;
@@ -48,27 +78,20 @@ impl Delivery {
         Answer::Changed(out.writes.len() - before)
     }
 
-    /// Ends the deliveries of a message that are not under way.
-    fn cancel_waiting(
+    /// Ends deliveries that are not under way.
+    fn cancel(
         &mut self,
-        message: Seq,
-        endpoint: Option<Seq>,
+        deliveries: Vec<Seq>,
         code: Code,
         cx: &mut Context<'_>,
         out: &mut Outcome,
-    ) -> usize {
-        let waiting = self.queue.of_message(message).filter(|hot| {
-            endpoint.is_none_or(|endpoint| hot.row.endpoint == endpoint)
-                && matches!(hot.phase, Phase::Waiting | Phase::Ready | Phase::Blocked)
-        });
-        let waiting: Vec<Seq> = waiting.map(|hot| hot.row.seq).collect();
-        for delivery in &waiting {
-            self.queue.unready(*delivery);
+    ) {
+        for delivery in deliveries {
+            self.queue.unready(delivery, cx.now);
             let state = DeliveryState::Cancelled;
-            let token = self.end(*delivery, state, Some(code), cx, out);
+            let token = self.end(delivery, state, Some(code), cx, out);
             out.answer(token, Answer::Refused(Coded::plain(code)));
         }
-        waiting.len()
     }
 
     pub(crate) fn cancel_pending(
@@ -79,17 +102,42 @@ impl Delivery {
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
-        let of_endpoint = self.queue.rows().filter(|row| row.endpoint == endpoint);
-        let messages: Vec<Seq> = of_endpoint
-            .filter(|row| row.created < created_before)
-            .map(|row| row.message)
-            .collect();
-        let mut cancelled = 0;
+        let fits = |hot: &&Hot| {
+            let row = &hot.row;
+            row.endpoint == endpoint && row.created < created_before && hot.is_cancellable()
+        };
+        let (messages, waiting): (Vec<Seq>, Vec<Seq>) = (self.queue.iter().filter(fits))
+            .map(|hot| (hot.row.message, hot.row.seq))
+            .unzip();
+        let cancelled = waiting.len();
+        self.cancel(waiting, Code::CancelledByOwner, cx, out);
         for message in messages {
-            let code = Code::CancelledByOwner;
-            cancelled += self.cancel_waiting(message, Some(endpoint), code, cx, out);
             self.release_held(message, cx, out);
         }
         out.answer(token, Answer::Changed(cancelled));
+    }
+
+    /// Takes the payload away once each endpoint has it, where the application wants that. A
+    /// payload stays where one gave up or that cannot be told, so that it can be sent again.
+    pub(crate) fn wipe(&mut self, row: &DeliveryRow, out: &mut Outcome) {
+        let app = self.config.endpoint(row.endpoint).map(|one| one.config.app);
+        let app = app.and_then(|app| self.config.application(app));
+        let Some(app) = app.filter(|app| app.retention.wipe_on_success) else {
+            self.wipes.ended.remove(&row.message);
+            return;
+        };
+        let alone = self.config.endpoints_of(app.id).nth(1).is_none();
+        let repeated = matches!(row.trigger, Trigger::Manual | Trigger::Replay);
+        let unknown = repeated || row.message <= self.wipes.unknown_until;
+        let ended = self.wipes.ended.entry(row.message).or_default();
+        ended.arrived |= row.state == DeliveryState::Succeeded;
+        ended.failed |= row.state == DeliveryState::Failed || (unknown && !alone);
+        if self.queue.of_message(row.message).next().is_some() {
+            return;
+        }
+        let ended = self.wipes.ended.remove(&row.message);
+        if ended.is_some_and(|ended| ended.arrived && !ended.failed) {
+            out.writes.push(Write::ContentGone(row.message));
+        }
     }
 }

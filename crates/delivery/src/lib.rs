@@ -8,6 +8,7 @@ mod accept;
 mod access;
 mod application;
 mod attempt;
+mod audit;
 mod config;
 mod effect;
 mod endpoint;
@@ -78,6 +79,8 @@ pub struct DeliveryOptions {
     pub in_flight_max: usize,
     /// How long every attempt at an endpoint must have failed until it is disabled; 0 for never.
     pub disable_after_ms: i64,
+    /// Pending deliveries of an endpoint beyond which no task adds more.
+    pub replays_waiting_max: usize,
 }
 
 impl Default for DeliveryOptions {
@@ -88,6 +91,7 @@ impl Default for DeliveryOptions {
             in_flight_per_endpoint_max: limits::DELIVERIES_IN_FLIGHT_PER_ENDPOINT_MAX,
             in_flight_max: limits::DELIVERIES_IN_FLIGHT_MAX,
             disable_after_ms: limits::ENDPOINT_DISABLED_AFTER_MS,
+            replays_waiting_max: limits::REPLAYS_WAITING_MAX,
         }
     }
 }
@@ -147,6 +151,7 @@ pub struct Delivery {
     fresh: fresh::Fresh,
     /// Slices of tasks by the endpoint that has too much to do for them.
     parked: BTreeMap<Seq, Vec<task::Parked>>,
+    wipes: keep::Wipes,
 }
 
 impl Delivery {
@@ -166,6 +171,7 @@ impl Delivery {
             tallies: tally::Tallies::default(),
             fresh: fresh::Fresh::default(),
             parked: BTreeMap::new(),
+            wipes: keep::Wipes::default(),
         }
     }
 

@@ -1,18 +1,28 @@
 //! The pending deliveries: which wait for their time, which for a free place, which are under way.
 //! Every one is in exactly one phase, and each step costs the same however many there are.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod audit;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_types::{Seq, Timestamp, Token};
 
-use crate::lane::{Lane, Room};
-use crate::{Attempted, DeliveryRow, Standing};
+use crate::lane::{ASKED, Lane, Room, Turn};
+use crate::{Attempted, DeliveryRow, Standing, Trigger};
 
 /// How many may be under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caps {
     pub(crate) per_endpoint: usize,
     pub(crate) total: usize,
+}
+
+impl Caps {
+    /// Places that an endpoint may take that has one already. The others are for endpoints with
+    /// nothing under way, so that a few that hang cannot keep all others waiting.
+    fn shared(self) -> usize {
+        self.total - self.total / 2
+    }
 }
 
 /// Where a pending delivery is.
@@ -39,6 +49,13 @@ pub(crate) struct Hot {
     pub(crate) token: Token,
 }
 
+impl Hot {
+    /// Whether it may be dropped: it is not under way, and has not made anything either.
+    pub(crate) fn is_cancellable(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Ready | Phase::Blocked)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Queue {
     caps: Caps,
@@ -47,8 +64,11 @@ pub(crate) struct Queue {
     by_message: BTreeSet<(Seq, Seq)>,
     timers: BTreeSet<(Timestamp, Seq)>,
     lanes: BTreeMap<Seq, Lane>,
-    /// Endpoints that have something ready and a free place, in turn.
-    runnable: VecDeque<Seq>,
+    /// Endpoints that have something ready and may start it, in turn; those with nothing under way
+    /// apart from the others.
+    idle: BTreeSet<(u64, Seq)>,
+    busy: BTreeSet<(u64, Seq)>,
+    turns: u64,
     /// When endpoints that have something ready may be sent to again.
     openings: BTreeSet<(Timestamp, Seq)>,
     /// The deliveries that must not overtake each other, by endpoint and what they have in common.
@@ -66,7 +86,9 @@ impl Queue {
             by_message: BTreeSet::new(),
             timers: BTreeSet::new(),
             lanes: BTreeMap::new(),
-            runnable: VecDeque::new(),
+            idle: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            turns: 0,
             openings: BTreeSet::new(),
             orders: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -80,6 +102,11 @@ impl Queue {
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &DeliveryRow> {
         self.hot.values().map(|hot| &hot.row)
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Hot> {
+        self.hot.values()
     }
 
     pub(crate) fn get(&self, delivery: Seq) -> Option<&Hot> {
@@ -184,11 +211,11 @@ impl Queue {
             return;
         }
         hot.phase = Phase::Ready;
-        let (endpoint, message) = (hot.row.endpoint, hot.row.message);
+        let (endpoint, place) = (hot.row.endpoint, place_of(&hot.row));
         self.timers
             .remove(&(hot.row.next_at.unwrap_or(Timestamp::ZERO), delivery));
         let lane = self.lanes.entry(endpoint).or_default();
-        lane.ready.insert((message, delivery));
+        lane.ready.insert(place);
         self.list(endpoint, now);
     }
 
@@ -199,20 +226,25 @@ impl Queue {
         now: Timestamp,
         per_second: impl Fn(Seq) -> Option<u32>,
     ) -> Option<Seq> {
-        if self.in_flight >= self.caps.total {
-            return None;
-        }
-        let endpoint = self.runnable.pop_front()?;
+        let (_, endpoint) = self.next_endpoint()?;
         let lane = self.lanes.get_mut(&endpoint)?;
-        lane.listed = false;
         let (_, delivery) = lane.ready.pop_first()?;
         lane.start(now, per_second(endpoint));
         self.in_flight += 1;
+        self.strike_off(endpoint);
         self.list(endpoint, now);
         if let Some(hot) = self.hot.get_mut(&delivery) {
             hot.phase = Phase::InFlight;
         }
         Some(delivery)
+    }
+
+    fn next_endpoint(&self) -> Option<(u64, Seq)> {
+        let shared = self.in_flight < self.caps.shared();
+        let any = self.in_flight < self.caps.total;
+        let idle = self.idle.first().filter(|_| any);
+        idle.or_else(|| self.busy.first().filter(|_| shared))
+            .copied()
     }
 
     /// An attempt has ended: its place is free, the delivery waits for what is decided on it.
@@ -281,21 +313,18 @@ impl Queue {
 
     /// Takes a delivery out of its endpoint's queue, or out of what blocks it, so that it may be
     /// dropped.
-    pub(crate) fn unready(&mut self, delivery: Seq) {
+    pub(crate) fn unready(&mut self, delivery: Seq, now: Timestamp) {
         let Some(hot) = self.hot.get_mut(&delivery) else {
             return;
         };
-        if let Phase::Ready = hot.phase
-            && let Some(lane) = self.lanes.get_mut(&hot.row.endpoint)
-        {
-            lane.ready.remove(&(hot.row.message, delivery));
-            if lane.ready.is_empty() && std::mem::take(&mut lane.listed) {
-                let endpoint = hot.row.endpoint;
-                self.runnable.retain(|one| *one != endpoint);
-            }
-        }
+        let (endpoint, place) = (hot.row.endpoint, place_of(&hot.row));
         if matches!(hot.phase, Phase::Ready | Phase::Blocked) {
             hot.phase = Phase::Waiting;
+        }
+        if let Some(lane) = self.lanes.get_mut(&endpoint)
+            && lane.ready.remove(&place)
+        {
+            self.list(endpoint, now);
         }
     }
 
@@ -305,9 +334,6 @@ impl Queue {
             return;
         };
         let ready = std::mem::take(&mut lane.ready);
-        if std::mem::take(&mut lane.listed) {
-            self.runnable.retain(|one| *one != endpoint);
-        }
         for (_, delivery) in ready {
             if let Some(hot) = self.hot.get_mut(&delivery) {
                 hot.phase = Phase::Waiting;
@@ -331,28 +357,51 @@ impl Queue {
         }
     }
 
-    /// Lists the endpoint's lane if something in it can start, notes when it can if that is a
-    /// matter of time, and forgets a lane of which there is nothing to know.
+    /// Lists the endpoint's lane if something in it can start and else strikes it off, notes when
+    /// it can if that is a matter of time, and forgets a lane of which there is nothing to know.
+    /// To be called whenever something about the lane has changed.
     fn list(&mut self, endpoint: Seq, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             return;
         };
-        if lane.is_forgettable(now) {
-            self.lanes.remove(&endpoint);
+        let room = lane.room(now, self.caps.per_endpoint);
+        let busy = lane.in_flight > 0;
+        if room == Room::Now && lane.listed.is_some_and(|turn| turn.busy == busy) {
             return;
         }
-        if lane.listed || lane.ready.is_empty() {
-            return;
-        }
-        match lane.room(now, self.caps.per_endpoint) {
+        let forgettable = lane.is_forgettable(now);
+        self.strike_off(endpoint);
+        match room {
             Room::Now => {
-                lane.listed = true;
-                self.runnable.push_back(endpoint);
+                self.turns += 1;
+                let number = self.turns;
+                if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                    lane.listed = Some(Turn { busy, number });
+                }
+                self.listed(busy).insert((number, endpoint));
             }
             Room::At(at) => {
                 self.openings.insert((at, endpoint));
             }
+            Room::None if forgettable => {
+                self.lanes.remove(&endpoint);
+            }
             Room::None => {}
+        }
+    }
+
+    /// Takes the endpoint's lane off the list; it loses its turn.
+    fn strike_off(&mut self, endpoint: Seq) {
+        let lane = self.lanes.get_mut(&endpoint);
+        if let Some(turn) = lane.and_then(|lane| lane.listed.take()) {
+            self.listed(turn.busy).remove(&(turn.number, endpoint));
+        }
+    }
+
+    fn listed(&mut self, busy: bool) -> &mut BTreeSet<(u64, Seq)> {
+        match busy {
+            true => &mut self.busy,
+            false => &mut self.idle,
         }
     }
 
@@ -360,6 +409,15 @@ impl Queue {
     pub(crate) fn opens(&mut self, endpoint: Seq, now: Timestamp) {
         self.list(endpoint, now);
     }
+}
+
+/// Where a delivery stands among those of its endpoint that are ready.
+fn place_of(row: &DeliveryRow) -> (Seq, Seq) {
+    let first = match row.trigger {
+        Trigger::Test => ASKED,
+        _ => row.message,
+    };
+    (first, row.seq)
 }
 
 /// The order a delivery keeps. What somebody asked for by hand keeps none.

@@ -46,6 +46,7 @@ impl Delivery {
     /// [`Delivery::take_due`].
     pub fn restore_delivery(&mut self, row: DeliveryRow) {
         if row.state == DeliveryState::Pending {
+            self.wipes.restored(row.message);
             self.queue.add_waiting(row);
         }
     }

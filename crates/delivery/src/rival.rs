@@ -25,6 +25,15 @@ pub(crate) struct Rivals {
 }
 
 impl Rivals {
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The messages with claims.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = Seq> {
+        self.claims.keys().copied()
+    }
+
     fn owner(&self, message: Seq, key: DedupeKey) -> Option<Seq> {
         let claims = self.claims.get(&message)?;
         let claim = claims.iter().find(|(claimed, _)| *claimed == key)?;
@@ -119,17 +128,47 @@ impl Delivery {
         self.conclude(attempted, cx, out);
     }
 
+    /// Whether an event that was made from the message may yet be outdone.
+    pub(crate) fn waits_for_rivals(&self, message: Seq) -> bool {
+        let mut rivals = self.queue.of_message(message).filter(|hot| competes(hot));
+        rivals.any(|hot| self.may_outdo(hot))
+    }
+
+    /// Whether it is worth waiting for what a rival makes. Not for one that fails already, and not
+    /// for one that may come to nothing for days.
+    fn may_outdo(&self, hot: &Hot) -> bool {
+        let endpoint = self.config.endpoint(hot.row.endpoint);
+        let paused = endpoint.is_some_and(|one| one.config.paused);
+        match hot.phase {
+            Phase::Blocked => false,
+            Phase::Waiting | Phase::Ready => hot.row.tries == 0 && !paused,
+            Phase::InFlight => hot.row.tries == 0,
+            Phase::Held(_) => false,
+        }
+    }
+
+    /// Settles what waited for an endpoint that has been paused.
+    pub(crate) fn release_for(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
+        if self.rivals.held == 0 {
+            return;
+        }
+        let rows = self.queue.rows();
+        let rivals = rows.filter(|row| row.rivals && row.endpoint == endpoint);
+        let messages: Vec<Seq> = rivals.map(|row| row.message).collect();
+        for message in messages {
+            self.release_held(message, cx, out);
+        }
+    }
+
     /// Settles the message's held events once nobody can outdo them any more, oldest endpoint
     /// first, and forgets its claims once nobody is left.
     pub(crate) fn release_held(&mut self, message: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
-        let mut held = Vec::new();
-        for hot in self.queue.of_message(message).filter(|hot| competes(hot)) {
-            match hot.phase {
-                Phase::Held(_) => held.push((hot.row.endpoint, hot.row.seq)),
-                _ if hot.row.tries == 0 => return,
-                _ => {}
-            }
+        if self.waits_for_rivals(message) {
+            return;
         }
+        let held = self.queue.of_message(message);
+        let held = held.filter(|hot| matches!(hot.phase, Phase::Held(_)));
+        let mut held: Vec<(Seq, Seq)> = held.map(|hot| (hot.row.endpoint, hot.row.seq)).collect();
         held.sort_unstable();
         for (_, delivery) in held {
             let Some(hot) = self.queue.get_mut(delivery) else {

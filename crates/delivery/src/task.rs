@@ -231,7 +231,7 @@ impl Delivery {
             return out.answer(token, Answer::Refused(Coded::plain(Code::NotFound)));
         };
         if let Some(endpoint) = row.endpoint
-            && self.queue.pending_of(endpoint) >= limits::REPLAYS_WAITING_MAX
+            && self.has_too_much_to_do(endpoint)
         {
             let parked = Parked { token, task, slice };
             self.parked.entry(endpoint).or_default().push(parked);
@@ -308,10 +308,16 @@ impl Delivery {
         made
     }
 
+    /// Whether tasks must wait until more has been sent. One that is disabled sends nothing.
+    pub(crate) fn has_too_much_to_do(&self, endpoint: Seq) -> bool {
+        let found = self.config.endpoint(endpoint);
+        found.is_some_and(|found| !found.config.disabled)
+            && self.queue.pending_of(endpoint) >= self.options.replays_waiting_max
+    }
+
     /// Takes the slices up again that waited until the endpoint has less to do.
     pub(crate) fn unpark(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
-        if self.parked.is_empty() || self.queue.pending_of(endpoint) >= limits::REPLAYS_WAITING_MAX
-        {
+        if self.parked.is_empty() || self.has_too_much_to_do(endpoint) {
             return;
         }
         for one in self.parked.remove(&endpoint).unwrap_or_default() {
