@@ -117,6 +117,17 @@ pub(crate) fn find(config: &Config, name: &str) -> Option<Arc<EventType>> {
     }
 }
 
+/// The fields of that event type as somebody has set them: without the schemas that only the
+/// program gives it.
+pub(crate) fn own_fields(config: &Config, name: &str) -> Option<EventTypeFields> {
+    let mut fields = find(config, name)?.fields.clone()?;
+    if is_known(name) {
+        let row = config.event_type(name).and_then(|row| row.fields.as_ref());
+        fields.schemas = row.and_then(|row| row.schemas.clone());
+    }
+    Some(fields)
+}
+
 /// All event types as users see them, archived or not, by name.
 pub(crate) fn all(config: &Config) -> BTreeMap<String, Arc<EventType>> {
     let mut all = BY_NAME.clone();
