@@ -22,6 +22,10 @@ This page is generated from `crates/api/src/policy.rs`: `cargo run -p xtask -- d
 `dunlin dev` is open to allowed hosts, but for webhooks, which are verified there too. Credentials go into the header
 `authorization: Bearer …`.
 
+The column *also* tells who else may call, within the application that the path names: a portal token with the
+capability of that name, and every integration's key; integrations' keys only; or any of both. Ids of other
+applications are answered 404 there, what a token does not allow 403 (E0111).
+
 | name | who |
 |---|---|
 ";
@@ -32,7 +36,7 @@ pub(super) fn page(source: &str, limits: &BTreeMap<String, Vec<i128>>) -> anyhow
     for (variant, comment) in who(source)? {
         text.push_str(&format!("| {} | {comment} |\n", spaced(variant)));
     }
-    let header = "| method | path | who | body |\n|---|---|---|---|\n";
+    let header = "| method | path | who | also | body |\n|---|---|---|---|---|\n";
     text.push_str(&format!("\n## General\n\n{header}"));
     let table = between(source, "pub const TABLE: &[Route] = &[\n", "\n];")?;
     let mut entry = String::new();
@@ -98,9 +102,20 @@ fn row(source: &str, entry: &str, limits: &BTreeMap<String, Vec<i128>>) -> anyho
         None => "–".to_owned(),
     };
     Ok(format!(
-        "| {method} | `{path}` | {} | {body} |\n",
-        spaced(who)
+        "| {method} | `{path}` | {} | {} | {body} |\n",
+        spaced(who),
+        also(entry)
     ))
+}
+
+/// Who else may call.
+fn also(entry: &str) -> &str {
+    match named(entry, ".portal(") {
+        Some(capability) => capability,
+        None if entry.contains(".integration()") => "integration",
+        None if entry.contains(".any_key()") => "any",
+        None => "–",
+    }
 }
 
 /// The size of bodies that no row names.
@@ -148,9 +163,9 @@ mod tests {
         const fn manage(m: &str, path: &str) -> Route {\n    route(m, path, Who::AdminToken).body(BIG)\n}\n\
         const fn route(m: &str, path: &str, who: Who) -> Route {\n    Route {}\n}\n\n\
         pub const TABLE: &[Route] = &[\n    read(\"/health\", Who::Open),\n    // Noun.\n    \
-        manage(\"GET\", \"/a\"),\n    manage(\"POST\", \"/a\"),\n    route(\n        \"POST\",\n        \
+        manage(\"GET\", \"/a\").portal(ViewAll),\n    manage(\"POST\", \"/a\"),\n    route(\n        \"POST\",\n        \
         \"/b\",\n        Who::Open,\n    )\n    .cors(),\n    route(\"POST\", \"/c\", Who::Open)\n        \
-        .body(BIG)\n        .cors(),\n];\n";
+        .body(BIG)\n        .any_key(),\n];\n";
 
     #[test]
     fn each_row_says_who_may_send_how_much() {
@@ -158,12 +173,12 @@ mod tests {
         let page = page(TEXT, &limits).unwrap();
         for row in [
             "| admin token | Operators. |",
-            "| GET | `/health` | open | – |",
+            "| GET | `/health` | open | – | – |",
             "## Noun",
-            "| GET | `/a` | admin token | – |",
-            "| POST | `/a` | admin token | 2 MiB |",
-            "| POST | `/b` | open | 64 KiB |",
-            "| POST | `/c` | open | 2 MiB |",
+            "| GET | `/a` | admin token | ViewAll | – |",
+            "| POST | `/a` | admin token | – | 2 MiB |",
+            "| POST | `/b` | open | – | 64 KiB |",
+            "| POST | `/c` | open | any | 2 MiB |",
         ] {
             assert!(page.contains(row), "{row}\n{page}");
         }

@@ -1,3 +1,5 @@
+//! What is kept, for whom, and for how long.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Json;

@@ -304,8 +304,9 @@ async fn an_integration_is_made_shown_renamed_and_removed() {
         (&me["kind"], &me["name"]),
         (&json!("integration"), &json!("ERP"))
     );
-    let rotated = server.post(&format!("{one}/key/rotate"), Value::Null);
-    let new = caller(key(&rotated.await.is(200, "").json()));
+    let rotate = format!("{one}/key/rotate");
+    let rotated = server.post(&rotate, Value::Null).await.is(200, "");
+    let new = caller(key(&rotated.json()));
     old.get(&format!("{ACME}/endpoint")).await.is(401, "E0101");
     new.get(&format!("{ACME}/endpoint")).await.is(200, "");
     new.get(&all).await.is(403, "E0111");

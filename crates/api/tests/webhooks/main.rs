@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by it")]
 
+mod access;
 mod blocked;
 mod dodo;
 mod endpoints;
