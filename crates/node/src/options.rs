@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_egress::AddressPolicy;
+use dunlin_egress::{AddressPolicy, Proxy};
 use dunlin_engine::{CallLimits, Missed};
 use dunlin_types::limits;
 use dunlin_wire::sign::SigningKey;
@@ -48,6 +48,10 @@ pub struct NodeOptions {
     pub app_policy: Arc<AddressPolicy>,
     /// Where endpoints may be.
     pub endpoint_policy: Arc<AddressPolicy>,
+    /// What outgoing requests go through.
+    pub proxy: Option<Proxy>,
+    /// How long every attempt must have failed until an endpoint is disabled; 0 for never.
+    pub disable_failing_after_ms: i64,
     /// URL prefixes that are this server's own event API.
     pub own_event_urls: Vec<String>,
     /// The binary that runs `js-worker`, and the arguments that make it.
@@ -85,6 +89,8 @@ impl NodeOptions {
             call_timeout: Duration::from_millis(limits::CALL_TIMEOUT_MS_DEFAULT),
             app_policy: Arc::new(near.clone()),
             endpoint_policy: Arc::new(near),
+            proxy: None,
+            disable_failing_after_ms: limits::ENDPOINT_DISABLED_AFTER_MS,
             own_event_urls: Vec::new(),
             js_worker: (program, vec!["js-worker".to_owned()]),
             test_mode: false,

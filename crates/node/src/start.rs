@@ -106,6 +106,7 @@ fn client_options(options: &NodeOptions) -> ClientOptions {
     let of_app = options.calls.calls_per_app_max as usize;
     client.idle_per_origin_max = client.idle_per_origin_max.max(of_app);
     client.idle_max = client.idle_max.max(of_app);
+    client.proxy.clone_from(&options.proxy);
     client
 }
 
@@ -133,6 +134,7 @@ fn open(options: &NodeOptions, store: &dyn Store, now: Timestamp) -> Result<Open
     let mut delivery = Delivery::new(DeliveryOptions {
         retry_interval_ms: options.retry_interval_ms,
         own_event_urls: options.own_event_urls.clone(),
+        disable_after_ms: options.disable_failing_after_ms,
         ..DeliveryOptions::default()
     });
     let mut bad = 0_u64;

@@ -235,6 +235,27 @@ pub(crate) struct StartArgs {
     #[arg(long, value_name = "CIDR", help_heading = "Endpoints")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow_endpoint_range: Vec<String>,
+    /// Endpoints must have https
+    #[arg(long, help_heading = "Endpoints")]
+    #[serde(skip_serializing_if = "is_off")]
+    pub(crate) endpoint_https_only: bool,
+    /// Let endpoints go without a check of their receiver's certificate, where they say so
+    #[arg(long, help_heading = "Endpoints")]
+    #[serde(skip_serializing_if = "is_off")]
+    pub(crate) allow_insecure_tls: bool,
+    /// Proxy for outgoing requests: http:// or socks5://; the usual variables are not looked at
+    #[arg(long, value_name = "URL", help_heading = "Endpoints")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<String>,
+    /// What is reached without it: domains, addresses, networks or * (repeatable)
+    #[arg(long, value_name = "HOST", help_heading = "Endpoints")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) no_proxy: Vec<String>,
+    /// How long every attempt must have failed until an endpoint is disabled; 0 for never
+    /// [default: 5d]
+    #[arg(long, value_name = "DURATION", help_heading = "Endpoints")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disable_failing_after: Option<String>,
     /// File with settings [default: ./dunlin.toml if there is one]
     #[arg(long, value_name = "FILE", env = "DUNLIN_CONFIG")]
     #[serde(skip)]

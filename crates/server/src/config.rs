@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_egress::AddressPolicy;
+use dunlin_egress::{AddressPolicy, Proxy};
 use dunlin_engine::{CallLimits, Missed};
 use dunlin_store::SealKey;
 use dunlin_types::{Code, Secret, limits};
@@ -60,10 +60,15 @@ struct Raw {
     event_key: Option<Words>,
     admin_token: Option<Word>,
     allow_endpoint_range: Option<Words>,
+    endpoint_https_only: Option<Word>,
+    allow_insecure_tls: Option<Word>,
+    proxy: Option<Word>,
+    no_proxy: Option<Words>,
+    disable_failing_after: Option<Word>,
 }
 
 /// The names of [`Raw`].
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 29] = [
     "host",
     "port",
     "allow_host",
@@ -88,6 +93,11 @@ const NAMES: [&str; 24] = [
     "event_key",
     "admin_token",
     "allow_endpoint_range",
+    "endpoint_https_only",
+    "allow_insecure_tls",
+    "proxy",
+    "no_proxy",
+    "disable_failing_after",
 ];
 
 /// Where they are read from.
@@ -137,6 +147,9 @@ pub(crate) struct Settings {
     pub(crate) event_keys: Vec<Secret>,
     pub(crate) admin_token: Option<Secret>,
     pub(crate) endpoint_policy: AddressPolicy,
+    pub(crate) proxy: Option<Proxy>,
+    /// 0 for never.
+    pub(crate) disable_failing_after_ms: i64,
 }
 
 /// Where SDKs look for a server by themselves.
@@ -219,7 +232,17 @@ impl Named<'_> {
                 .map(Secret::new)
                 .collect(),
             admin_token: raw.admin_token.and_then(Word::filled).map(Secret::new),
-            endpoint_policy: self.endpoint_policy(&ranges)?,
+            endpoint_policy: self.endpoint_policy(
+                &ranges,
+                self.flag("endpoint_https_only", raw.endpoint_https_only)?,
+                self.flag("allow_insecure_tls", raw.allow_insecure_tls)?,
+            )?,
+            proxy: self.proxy(raw.proxy, raw.no_proxy.unwrap_or_default().0)?,
+            disable_failing_after_ms: self
+                .duration("disable_failing_after", raw.disable_failing_after)?
+                .map_or(limits::ENDPOINT_DISABLED_AFTER_MS, |span| {
+                    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+                }),
         })
     }
 
@@ -382,8 +405,28 @@ impl Named<'_> {
         }
     }
 
-    fn endpoint_policy(&self, ranges: &[String]) -> Result<AddressPolicy, Failure> {
+    fn proxy(&self, url: Option<Word>, exempt: Vec<String>) -> Result<Option<Proxy>, Failure> {
+        let url = url.and_then(Word::filled);
+        let parse = |url: String| {
+            Proxy::parse(&url, &exempt)
+                .map_err(|_| self.bad("proxy", "a URL such as http://proxy.internal:3128"))
+        };
+        url.map(parse).transpose()
+    }
+
+    fn endpoint_policy(
+        &self,
+        ranges: &[String],
+        https_only: bool,
+        insecure_tls: bool,
+    ) -> Result<AddressPolicy, Failure> {
         let mut policy = AddressPolicy::public_only();
+        if https_only {
+            policy = policy.require_https();
+        }
+        if insecure_tls {
+            policy = policy.allow_insecure_tls();
+        }
         for range in ranges {
             policy = policy
                 .allow_cidr(range)

@@ -115,6 +115,8 @@ fn node_options(
         .memory_bytes_max
         .or_else(dunlin_node::memory_bytes_max_default);
     options.own_event_urls = own_event_urls(settings, address);
+    options.proxy.clone_from(&settings.proxy);
+    options.disable_failing_after_ms = settings.disable_failing_after_ms;
     options.test_mode = settings.test_mode;
     if mode == Mode::Start {
         options.kind = ServerKind::Cloud;

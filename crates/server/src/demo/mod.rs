@@ -103,6 +103,8 @@ fn settings(folder: &std::path::Path, app_url: &str) -> Settings {
         event_keys: Vec::new(),
         admin_token: None,
         endpoint_policy: AddressPolicy::public_only(),
+        proxy: None,
+        disable_failing_after_ms: limits::ENDPOINT_DISABLED_AFTER_MS,
     }
 }
 
