@@ -1,12 +1,16 @@
 //! Portal tokens, integrations and applications over HTTP.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dunlin_store::{MemoryStore, Store};
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, Server, server};
+use crate::harness::{Reply, Server, server, server_over};
 
 const ACME: &str = "/api/v1/app/acme";
 
@@ -122,6 +126,42 @@ async fn a_token_runs_out_and_sessions_are_ended() {
     assert!(!lives(&two).await && lives(&other).await);
     server.delete("/api/v1/app/other").await.is(204, "");
     assert!(!lives(&other).await);
+}
+
+#[tokio::test]
+async fn tokens_and_keys_survive_a_restart_and_so_does_their_end() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (server, running) = server_over(Arc::clone(&store), |_| ()).await;
+    let application = json!({"application": {"name": "Acme"}, "sessionId": "stays"});
+    let stays = portal(&server, "acme", application).await.token;
+    let left = portal(&server, "acme", json!({})).await;
+    left.post("/api/v1/auth/logout", Value::Null)
+        .await
+        .is(204, "");
+    let left = left.token.clone();
+    let all = format!("{ACME}/integration");
+    let made = server
+        .post(&all, json!({"name": "CRM"}))
+        .await
+        .is(201, "")
+        .json();
+    let path = format!("{all}/{}/key", made["id"].as_str().unwrap());
+    let key = server.get(&path).await.is(200, "").json();
+    drop(server);
+    running.stop(Duration::ZERO).await;
+
+    let (server, running) = server_over(store, |_| ()).await;
+    let get = async |token: &str| {
+        let (server, token) = (&server, token.to_owned());
+        let caller = Caller { server, token };
+        caller.get("/api/v1/auth/whoami").await
+    };
+    assert_eq!(get(&stays).await.is(200, "").json()["sessionId"], "stays");
+    get(&left).await.is(401, "E0101");
+    assert_eq!(server.get(&path).await.is(200, "").json(), key);
+    let key = key["key"].as_str().unwrap();
+    assert_eq!(get(key).await.is(200, "").json()["name"], "CRM");
+    running.stop(Duration::ZERO).await;
 }
 
 #[tokio::test]

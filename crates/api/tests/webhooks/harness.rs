@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use dunlin_api::{Api, ApiOptions};
 use dunlin_engine::config::{FunctionSpec, Registration, TriggerSpec};
-use dunlin_node::{Node, NodeOptions};
-use dunlin_store::MemoryStore;
+use dunlin_node::{Node, NodeOptions, Running};
+use dunlin_store::{MemoryStore, Store};
 use dunlin_types::{Payload, Timestamp};
 use dunlin_wire::standard_webhooks::WebhookKey;
 use http::Request;
@@ -66,17 +66,24 @@ pub(crate) async fn server() -> Server {
 }
 
 pub(crate) async fn server_with(change: impl FnOnce(&mut NodeOptions)) -> Server {
+    let store = Arc::new(MemoryStore::new());
+    server_over(store, change).await.0
+}
+
+/// A server over a store that others had before, and what stops it.
+pub(crate) async fn server_over(
+    store: Arc<dyn Store>,
+    change: impl FnOnce(&mut NodeOptions),
+) -> (Server, Running) {
     let worker = PathBuf::from(env!("CARGO_BIN_EXE_dunlin-api-js-worker"));
     let mut options = NodeOptions::dev(worker);
     options.test_mode = true;
     change(&mut options);
-    let running = dunlin_node::start(options, Arc::new(MemoryStore::new()))
-        .await
-        .unwrap();
+    let running = dunlin_node::start(options, store).await.unwrap();
     let node = running.node();
     let options = ApiOptions::dev("127.0.0.1:8288".parse().unwrap());
     let router = dunlin_api::router(Api::new(node.clone(), options));
-    Server { router, node }
+    (Server { router, node }, running)
 }
 
 impl Server {
