@@ -283,6 +283,38 @@ impl Delivery {
             | Input::NoteRefusal { .. }
             | Input::DeleteSource { .. }
             | Input::RotateSourceSecret { .. }) => return self.manage_source(source, cx, out),
+            endpoint @ (Input::CreateEndpoint { .. }
+            | Input::UpdateEndpoint { .. }
+            | Input::DeleteEndpoint { .. }
+            | Input::RotateEndpointSecret { .. }) => {
+                return self.manage_endpoint(endpoint, cx, out);
+            }
+            content @ (Input::Expunge { .. }
+            | Input::ExpungeAttempt { .. }
+            | Input::Standing { .. }
+            | Input::Purge { .. }
+            | Input::StartTask { .. }) => return self.manage_content(content, cx, out),
+            Input::PutEventTypes { token, types } => {
+                (token, self.put_event_types(types, cx.now, out))
+            }
+            Input::DeleteEventType { token, name } => (token, self.delete_event_type(name, out)),
+            // `handle` has taken these.
+            Input::Accept { .. }
+            | Input::CreateMessage { .. }
+            | Input::TaskSlice { .. }
+            | Input::CancelPending { .. }
+            | Input::Opens { .. }
+            | Input::Attempted(_)
+            | Input::Due { .. }
+            | Input::Resend { .. }
+            | Input::SendTest { .. } => return,
+        };
+        out.answer(token, answer.unwrap_or_else(Answer::Refused));
+    }
+
+    /// Of those inputs the ones about endpoints.
+    fn manage_endpoint(&mut self, input: Input, cx: &mut Context<'_>, out: &mut Outcome) {
+        let (token, answer) = match input {
             Input::CreateEndpoint {
                 token,
                 config,
@@ -296,10 +328,6 @@ impl Delivery {
             Input::DeleteEndpoint { token, endpoint } => {
                 (token, self.delete_endpoint(endpoint, cx, out))
             }
-            Input::PutEventTypes { token, types } => {
-                (token, self.put_event_types(types, cx.now, out))
-            }
-            Input::DeleteEventType { token, name } => (token, self.delete_event_type(name, out)),
             Input::RotateEndpointSecret {
                 token,
                 endpoint,
@@ -309,6 +337,14 @@ impl Delivery {
                 token,
                 self.rotate_endpoint(endpoint, secret, grace_ms, cx.now, out),
             ),
+            _ => return,
+        };
+        out.answer(token, answer.unwrap_or_else(Answer::Refused));
+    }
+
+    /// Of those inputs the ones about what is kept.
+    fn manage_content(&mut self, input: Input, cx: &mut Context<'_>, out: &mut Outcome) {
+        let (token, answer) = match input {
             Input::Expunge {
                 token,
                 messages,
@@ -323,16 +359,7 @@ impl Delivery {
             }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
             Input::StartTask { token, new } => (token, self.start_task(new, cx, out)),
-            // `handle` has taken these.
-            Input::Accept { .. }
-            | Input::CreateMessage { .. }
-            | Input::TaskSlice { .. }
-            | Input::CancelPending { .. }
-            | Input::Opens { .. }
-            | Input::Attempted(_)
-            | Input::Due { .. }
-            | Input::Resend { .. }
-            | Input::SendTest { .. } => return,
+            _ => return,
         };
         out.answer(token, answer.unwrap_or_else(Answer::Refused));
     }

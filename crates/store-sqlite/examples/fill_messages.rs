@@ -15,8 +15,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    AttemptOutcome, Attempted, Context, Control, Delivery, DeliveryOptions, Effect, Input, Loaded,
-    NewMessage, Outcome, Write,
+    AttemptHeaders, AttemptOutcome, Attempted, Context, Control, Delivery, DeliveryOptions, Effect,
+    Input, Loaded, NewMessage, Outcome, Write,
 };
 use dunlin_store::{Batch, CommitOutcome, Restored, Store, Writer};
 use dunlin_store_sqlite::SqliteStore;
@@ -77,7 +77,12 @@ impl Filler {
                 url: attempt.endpoint.config.url.clone(),
                 started: at,
                 ended: at.plus_ms(12),
+                headers: AttemptHeaders {
+                    sent: Vec::new(),
+                    received: vec![("content-type".to_owned(), "application/json".to_owned())],
+                },
                 logs: Vec::new(),
+                event_type: None,
             };
             let ended = self.decide(at.plus_ms(12), Input::Attempted(Box::new(attempted)));
             writes.extend(ended.writes);
@@ -103,6 +108,11 @@ impl Filler {
                 .then(|| channel(number / 3))
                 .into_iter()
                 .collect(),
+            tags: (number.is_multiple_of(5))
+                .then(|| format!("tag-{}", number / 5 % 100))
+                .into_iter()
+                .collect(),
+            ..NewMessage::default()
         }
     }
 }

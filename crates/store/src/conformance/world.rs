@@ -256,7 +256,10 @@ impl World {
         let known = self.deliveries.len();
         let row = if pick.is_multiple_of(3) && known > 0 {
             let old = &mut self.deliveries[pick % known];
-            *old = rows::delivery(n, old.seq, old.message);
+            // What a delivery is made as it stays.
+            let new = rows::delivery(n, old.seq, old.message);
+            (old.state, old.tries, old.next_at) = (new.state, new.tries, new.next_at);
+            (old.ended, old.code) = (new.ended, new.code);
             old.clone()
         } else {
             let row = rows::delivery(n, Seq(n), of);

@@ -313,6 +313,14 @@ impl State {
                 self.endpoint_versions
                     .insert((row.endpoint, row.version), row.clone());
             }
+            other => self.delivered(other),
+        }
+    }
+
+    /// Of the rows of the delivery core the ones about messages.
+    fn delivered(&mut self, write: &delivery::Write) {
+        use delivery::Write;
+        match write {
             Write::Message(row) => {
                 self.messages.insert(row.seq, Arc::clone(row));
             }
@@ -357,6 +365,7 @@ impl State {
                 self.attempts
                     .insert(row.seq, Arc::new(row.as_ref().clone()));
             }
+            _ => {}
         }
     }
 
