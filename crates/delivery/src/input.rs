@@ -76,7 +76,7 @@ pub enum Input {
         /// Who waits for the answer.
         token: Token,
         /// What.
-        new: NewTask,
+        new: Box<NewTask>,
     },
     /// A slice of something long has been found.
     TaskSlice {
@@ -209,7 +209,7 @@ pub enum Input {
         /// Who waits for the answer.
         token: Token,
         /// Its fields.
-        config: EndpointConfig,
+        config: Box<EndpointConfig>,
         /// What signs its deliveries.
         secret: Secret,
     },
@@ -220,7 +220,7 @@ pub enum Input {
         /// Which one.
         endpoint: Seq,
         /// Its new fields; the application cannot change.
-        config: EndpointConfig,
+        config: Box<EndpointConfig>,
     },
     /// Remove an endpoint; what is pending for it is cancelled.
     DeleteEndpoint {

@@ -319,12 +319,12 @@ impl Delivery {
                 token,
                 config,
                 secret,
-            } => (token, self.create_endpoint(config, secret, cx, out)),
+            } => (token, self.create_endpoint(*config, secret, cx, out)),
             Input::UpdateEndpoint {
                 token,
                 endpoint,
                 config,
-            } => (token, self.update_endpoint(endpoint, config, cx, out)),
+            } => (token, self.update_endpoint(endpoint, *config, cx, out)),
             Input::DeleteEndpoint { token, endpoint } => {
                 (token, self.delete_endpoint(endpoint, cx, out))
             }
@@ -358,7 +358,7 @@ impl Delivery {
                 (token, Ok(Answer::Standing(self.queue.standing(endpoint))))
             }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
-            Input::StartTask { token, new } => (token, self.start_task(new, cx, out)),
+            Input::StartTask { token, new } => (token, self.start_task(*new, cx, out)),
             _ => return,
         };
         out.answer(token, answer.unwrap_or_else(Answer::Refused));

@@ -9,10 +9,6 @@ use dunlin_types::{DedupeKey, Event, Seq};
 
 /// An input of one of the cores.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved a few times; a box would cost more"
-)]
 pub enum Input {
     /// For the engine.
     Engine(engine::Input),

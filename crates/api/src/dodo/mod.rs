@@ -81,7 +81,7 @@ async fn create(State(api): State<Api>, Fields(fields): Fields<WebhookIn>) -> Re
     let secret = new_secret();
     let input = move |token| Input::CreateEndpoint {
         token,
-        config,
+        config: Box::new(config),
         secret,
     };
     match ask(&api, input).await? {

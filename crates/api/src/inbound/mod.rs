@@ -58,7 +58,7 @@ async fn accept(
     let message = match take(&source, &headers, body, api.node.now()) {
         Err(error) => return visit.refuse(error, bytes).await,
         Ok(Taken::Challenge(text)) => return Ok(text.into_response()),
-        Ok(Taken::Message(message)) => message,
+        Ok(Taken::Message(message)) => *message,
     };
     let provider_id = message.provider_id.clone();
     let answer = store(&api, source, message).await?;
@@ -68,7 +68,7 @@ async fn accept(
 /// What a verified request is.
 enum Taken {
     /// A message.
-    Message(NewMessage),
+    Message(Box<NewMessage>),
     /// A question whether somebody is here, and its answer.
     Challenge(String),
 }
@@ -96,14 +96,14 @@ fn take(source: &Source, headers: &HeaderMap, raw: Bytes, now: Timestamp) -> Res
         provider_id,
         event_type,
     } = envelope(&verified, &body)?;
-    Ok(Taken::Message(NewMessage {
+    Ok(Taken::Message(Box::new(NewMessage {
         provider_id,
         event_type,
         body_hash: body_hash(&body),
         body,
         headers: kept::with_a_message(headers, &source.config),
         ..NewMessage::default()
-    }))
+    })))
 }
 
 async fn store(api: &Api, source: Arc<Source>, message: NewMessage) -> Result<Answer, Coded> {

@@ -352,7 +352,7 @@ async fn inserted(
 ) -> Result<Arc<Endpoint>, Refused> {
     match ask(api, move |token| Input::CreateEndpoint {
         token,
-        config,
+        config: Box::new(config),
         secret,
     })
     .await?
@@ -384,7 +384,7 @@ pub(crate) async fn updated(
     match ask(api, move |token| Input::UpdateEndpoint {
         token,
         endpoint,
-        config,
+        config: Box::new(config),
     })
     .await?
     {

@@ -94,7 +94,11 @@ impl MessageIn {
         }
         let body = Bytes::from(Box::<str>::from(self.payload).into_boxed_bytes().into_vec());
         payload(&body)?;
-        let params = self.transformations_params.map(params).transpose()?;
+        let params = self
+            .transformations_params
+            .as_deref()
+            .map(params)
+            .transpose()?;
         Ok(NewMessage {
             event_type: self.event_type,
             provider_id,
@@ -139,7 +143,7 @@ fn payload(body: &Bytes) -> Result<(), Refused> {
     Ok(())
 }
 
-fn params(given: Box<RawValue>) -> Result<Option<Bytes>, Refused> {
+fn params(given: &RawValue) -> Result<Option<Bytes>, Refused> {
     match given.get() {
         "null" | "{}" => Ok(None),
         text if text.starts_with('{') => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),

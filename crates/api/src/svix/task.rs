@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Api> {
 
 /// Has a task begin, and go on.
 pub(super) async fn started(api: &Api, new: NewTask) -> Result<Arc<TaskRow>, Refused> {
+    let new = Box::new(new);
     match ask(api, move |token| Input::StartTask { token, new }).await? {
         Answer::Task(row) => {
             api.node.carry_on(&row);
