@@ -28,6 +28,8 @@ pub enum TaskKind {
     Statistics = 4,
     /// Sends again, or for the first time, all since an endpoint began to fail.
     CatchUp = 5,
+    /// Gathers the event types that each application's endpoints ask for.
+    EventTypes = 6,
 }
 
 impl TaskKind {
@@ -41,6 +43,7 @@ impl TaskKind {
             Self::PurgeContent => "application.purge_content",
             Self::Statistics => "application.stats",
             Self::CatchUp => "endpoint.catch-up",
+            Self::EventTypes => "event-type.aggregate",
         }
     }
 }
@@ -263,7 +266,7 @@ impl Delivery {
             row.status = TaskStatus::Finished;
         }
         match (row.kind, row.endpoint) {
-            (TaskKind::Statistics, _) => {}
+            (TaskKind::Statistics | TaskKind::EventTypes, _) => {}
             (TaskKind::PurgeContent, _) => {
                 let messages = slice.messages.into_iter().map(|(message, _)| message);
                 row.changed += self.content_gone(messages, true, cx, out) as u64;

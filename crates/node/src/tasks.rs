@@ -1,14 +1,16 @@
 //! Carries on what is long: reads the store slice by slice and has the delivery core decide on
 //! each, until the task has ended. Where it was is in the store, so a restart goes on there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dunlin_delivery::{
     Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskKind, TaskRow, TaskSlice,
-    TaskStatus, Verdict, order_key, verdict,
+    TaskStatus, Verdict, hour_of, order_key, verdict,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
 use dunlin_types::{Coded, Seq, limits};
+use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::handle::Node;
@@ -57,7 +59,12 @@ impl Node {
 fn slice(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
     match task.kind {
         TaskKind::Recover => failed(reader, config, task),
-        TaskKind::Statistics => counted(reader, task),
+        TaskKind::Statistics => by_application(task, "appStats", |app| {
+            attempts_of(reader, config, task, app)
+        }),
+        TaskKind::EventTypes => {
+            by_application(task, "event_types", |app| Ok(asked_for(config, app)))
+        }
         _ => chosen(reader, config, task),
     }
 }
@@ -216,37 +223,68 @@ fn fits(reader: &mut dyn Reader, task: &TaskRow, row: &DeliveryRow) -> StoreResu
         .is_some_and(|one| one.status / 100 * 100 == class))
 }
 
-/// How many messages each application sent, one application a slice.
-fn counted(reader: &mut dyn Reader, task: &TaskRow) -> StoreResult<TaskSlice> {
-    let applications = &task.filter.applications;
+/// Looks at some of the task's applications and adds what it finds to the list of that name.
+fn by_application(
+    task: &TaskRow,
+    name: &str,
+    mut found: impl FnMut(Seq) -> StoreResult<Option<Value>>,
+) -> StoreResult<TaskSlice> {
     let at = usize::try_from(task.cursor.0).unwrap_or(usize::MAX);
-    let Some(app) = applications.get(at) else {
-        let usage = task
-            .result
-            .is_empty()
-            .then(|| r#"{"messages":0}"#.to_owned());
-        return Ok(TaskSlice {
-            result: usage,
-            ..nothing()
-        });
+    let rest = task.filter.applications.get(at..).unwrap_or_default();
+    let some = &rest[..rest.len().min(limits::TASK_SLICE_MESSAGES)];
+    let before: Option<Value> = serde_json::from_str(&task.result).ok();
+    let mut list = match before {
+        Some(Value::Object(mut before)) => match before.remove(name) {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
     };
-    let filter = MessageFilter {
-        app: *app,
-        from: task.filter.since,
-        until: task.filter.until,
-        ..MessageFilter::default()
-    };
-    let count = reader.count_messages(&filter)?;
-    let before = task
-        .result
-        .trim_start_matches(r#"{"messages":"#)
-        .trim_end_matches('}');
-    let all = before.parse::<u64>().unwrap_or(0) + count;
+    for app in some {
+        list.extend(found(*app)?);
+    }
     Ok(TaskSlice {
-        cursor: Seq(task.cursor.0 + 1),
-        looked: count,
-        ended: at + 1 >= applications.len(),
-        result: Some(format!(r#"{{"messages":{all}}}"#)),
+        cursor: Seq(task.cursor.0 + some.len() as u64),
+        looked: some.len() as u64,
+        ended: some.len() == rest.len(),
+        result: Some(json!({ name: list }).to_string()),
         ..TaskSlice::default()
     })
+}
+
+/// How many attempts an application's messages took; none for one that is gone.
+fn attempts_of(
+    reader: &mut dyn Reader,
+    config: &Config,
+    task: &TaskRow,
+    app: Seq,
+) -> StoreResult<Option<Value>> {
+    let Some(found) = config.application(app) else {
+        return Ok(None);
+    };
+    let from = task.filter.since.map_or(0, hour_of);
+    let until = task.filter.until.map_or(u32::MAX, |at| hour_of(at) + 1);
+    let mut attempts = 0;
+    for endpoint in config.endpoints_of(app) {
+        for row in reader.tallies(endpoint.id, from, until)? {
+            attempts += u64::from(row.succeeded) + u64::from(row.attempts_failed);
+        }
+    }
+    Ok(Some(json!({
+        "appId": found.ksuid().to_string(),
+        "appUid": found.uid,
+        "messageDestinations": attempts,
+    })))
+}
+
+/// Which event types an application's endpoints ask for; none for one that is gone.
+fn asked_for(config: &Config, app: Seq) -> Option<Value> {
+    let found = config.application(app)?;
+    let endpoints = || config.endpoints_of(app).map(|one| &one.config.event_types);
+    let types: BTreeSet<&String> = endpoints().flatten().collect();
+    Some(json!({
+        "appId": found.ksuid().to_string(),
+        "explicitlySubscribedEventTypes": types,
+        "hasCatchAllEndpoint": endpoints().any(Vec::is_empty),
+    }))
 }

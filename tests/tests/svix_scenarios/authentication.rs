@@ -48,7 +48,7 @@ async fn capabilities(world: &mut World, ep: &str) {
     let endpoint = json!(["acme", { "url": world.hook.url() }]);
     world.use_token(&reader);
     world.ok("endpoint.list", json!(["acme"])).await;
-    world.out_of_reach("endpoint.list", json!(["other"])).await;
+    world.missing("endpoint.list", json!(["other"])).await;
     world
         .refused("application.list", json!([]), 403, FORBIDDEN)
         .await;

@@ -67,7 +67,7 @@ async fn keys(world: &mut World, id: &str) {
     world.use_token(&key);
     world.ok("endpoint.list", json!(["acme"])).await;
     let elsewhere = json!(["other"]);
-    world.out_of_reach("endpoint.list", elsewhere).await;
+    world.missing("endpoint.list", elsewhere).await;
     world.be_operator();
     let newer = text(&world.ok("integration.rotateKey", json!(["acme", id])).await["key"]);
     world.use_token(&key);

@@ -23,14 +23,7 @@ use serde_json::{Value, json};
 
 /// Groups that the server does not serve yet. Their tests say so and pass; with the variable
 /// `DUNLIN_NOT_YET=run` they run. Take a group out when it is served: the list is to become empty.
-pub(crate) const NOT_YET: &[&str] = &[
-    "attempt",
-    "message",
-    "operational",
-    "replay",
-    "signatures",
-    "statistics",
-];
+pub(crate) const NOT_YET: &[&str] = &["attempt", "message", "replay", "statistics"];
 
 /// The token of the operator, for servers that ask for one.
 const ADMIN_TOKEN: &str = "the-operator-is-here-and-reads";
@@ -44,10 +37,8 @@ const RESOURCES: &[&str] = &[
     "eventType",
     "health",
     "integration",
-    "message",
     "messageAttempt",
     "operationalWebhook",
-    "statistics",
 ];
 
 /// Calls of these resources that belong to another product: streams, and polling instead of
@@ -271,17 +262,6 @@ impl World {
     /// Makes a call for something that is not there.
     pub(crate) async fn missing(&mut self, call: &str, args: Value) {
         self.refused(call, args, 404, "not_found").await;
-    }
-
-    /// Makes a call for something of another application, which the token does not reach: the
-    /// server says so or keeps to itself that it is there.
-    pub(crate) async fn out_of_reach(&mut self, call: &str, args: Value) {
-        let thrown = self.make(call, args).await;
-        let thrown = thrown
-            .err()
-            .unwrap_or_else(|| panic!("{call} is not refused"));
-        let status = thrown.status.unwrap_or_default();
-        assert!([403, 404].contains(&status), "{call}: {thrown:?}");
     }
 
     /// Makes a call with something wrong at that place, such as `body.url`, or `""` for anywhere.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{World, column, date};
 
-/// More than the whole schedule of retries takes.
-const ALL_RETRIES: &str = "40h";
+/// The whole schedule of retries, each delay as long as chance can make it.
+const ALL_RETRIES: [&str; 7] = ["6s", "6m", "36m", "144m", "6h", "12h", "12h"];
 
 pub(crate) async fn all(sdk: SvixSdk) {
     let mut world = World::dev(sdk, "replay").await;
@@ -14,7 +14,10 @@ pub(crate) async fn all(sdk: SvixSdk) {
     let ep = world.endpoint(&app).await;
     world.hook.answer_always(500);
     world.message(&app, "user.created", json!({ "n": 1 })).await;
-    world.server.advance(ALL_RETRIES).await;
+    world.server.idle().await;
+    for delay in ALL_RETRIES {
+        world.server.advance(delay).await;
+    }
     world.hook.answer_always(200);
     world.message(&app, "user.deleted", json!({ "n": 2 })).await;
     world.arrived().await;

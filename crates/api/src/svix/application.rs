@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use super::fields::{Fields, bad, bad_field, checked_metadata, checked_uid, given};
 use super::page::Asked;
 use super::{application, ask, odd_answer};
+use crate::caller::Caller;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
@@ -243,9 +244,30 @@ async fn list(State(api): State<Api>, asked: Asked) -> Reply {
 }
 
 /// Makes an application.
-pub(super) async fn made(api: &Api, new: NewApplication) -> Result<Arc<Application>, Refused> {
+async fn made(api: &Api, new: NewApplication) -> Result<Arc<Application>, Refused> {
     let create = move |token| Input::CreateApplication { token, new };
     told(ask(api, create).await?)
+}
+
+/// The application that a path names, or the one that the request brings for it. Only who may make
+/// applications may bring one.
+pub(super) async fn found_or_made(
+    api: &Api,
+    name: &str,
+    brought: Option<ApplicationIn>,
+) -> Result<Arc<Application>, Refused> {
+    let _alone = match brought {
+        Some(_) => Some(CHANGES.lock().await),
+        None => None,
+    };
+    match (application(api, name), brought) {
+        (Err(refused), Some(new))
+            if refused.error.code == Code::NotFound && Caller::current().may_make_events() =>
+        {
+            made(api, new.named(name)?).await
+        }
+        (found, _) => found,
+    }
 }
 
 async fn updated(

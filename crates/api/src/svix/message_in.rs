@@ -18,11 +18,12 @@ use http::request::Parts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::application::{ApplicationIn, found_or_made};
 use super::check;
 use super::fields::{bad_field, parse, read_body};
 use super::message::MessageOut;
+use super::odd_answer;
 use super::page::Asked;
-use super::{application, odd_answer};
 use crate::error::{Refused, Reply};
 use crate::idempotency::idempotency_key;
 use crate::inbound::body_hash;
@@ -40,6 +41,8 @@ struct MessageIn {
     deliver_at: Option<String>,
     payload_retention_period: Option<u16>,
     payload_retention_hours: Option<u16>,
+    /// The application of the path, where nobody has made it yet.
+    application: Option<ApplicationIn>,
 }
 
 /// Takes a message in.
@@ -50,11 +53,13 @@ pub(super) async fn create(
     parts: Parts,
     body: Body,
 ) -> Reply {
-    let app = application(&api, &app)?;
     let with_content = asked.flag("with_content", true)?;
     let body = read_body(body, MESSAGE_BODY_BYTES_MAX).await?;
     let now = api.node.now();
-    let message = parse::<MessageIn>(&body)?.checked(now)?;
+    let mut fields = parse::<MessageIn>(&body)?;
+    let brought = fields.application.take();
+    let message = fields.checked(now)?;
+    let app = found_or_made(&api, &app, brought).await?;
     let idempotency = idempotency_key(&parts);
     let (id, shown) = accepted(&api, &app, message, idempotency).await?;
     let shown = MessageOut::of_sent(id, &shown, with_content);

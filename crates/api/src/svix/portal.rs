@@ -18,7 +18,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::application::{ApplicationIn, made};
+use super::application::{ApplicationIn, found_or_made};
 use super::fields::{Fields, bad_field};
 use super::{application, change_access, odd_answer};
 use crate::caller::{Caller, PORTAL_PREFIX, new_key};
@@ -116,12 +116,7 @@ async fn open(
     Fields(fields): Fields<PortalIn>,
 ) -> Reply {
     let asked = fields.checked()?;
-    let app = match (application(&api, &app), fields.application) {
-        (Err(refused), Some(new)) if refused.error.code == Code::NotFound => {
-            made(&api, new.named(&app)?).await?.id
-        }
-        (found, _) => found?.id,
-    };
+    let app = found_or_made(&api, &app, fields.application).await?.id;
     opened(&api, app, asked).await
 }
 

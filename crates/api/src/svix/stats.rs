@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 use dunlin_delivery::{NewTask, TallyRow, TaskFilter, TaskKind, hour_of};
 use dunlin_types::{Seq, Timestamp};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,7 +24,7 @@ pub(super) fn routes() -> Router<Api> {
     let endpoint = "/api/v1/app/{app}/endpoint/{ep}";
     Router::new()
         .route(&format!("{endpoint}/stats"), get(of_endpoint))
-        .route(&format!("{endpoint}/attempt-stats"), get(of_endpoint))
+        .route(&format!("{endpoint}/attempt-stats"), get(attempts))
         .route("/api/v1/app/{app}/stats/attempts", get(by_hour))
         .route("/api/v1/stats/usage/app", post(usage))
         .route("/api/v1/stats/usage/event-types", put(event_types))
@@ -50,18 +51,22 @@ fn sum(rows: &[TallyRow]) -> TallyRow {
     })
 }
 
+async fn all_of(api: &Api, endpoint: Seq, asked: &Asked) -> Result<TallyRow, Refused> {
+    let (from, until) = hours(asked, api.node.now())?;
+    let rows = api
+        .node
+        .read(move |reader| reader.tallies(endpoint, from, until));
+    Ok(sum(&rows.await?))
+}
+
+/// What became of messages.
 async fn of_endpoint(
     State(api): State<Api>,
     Path((app, ep)): Path<(String, String)>,
     asked: Asked,
 ) -> Reply {
     let endpoint = endpoint(&api, &app, &ep)?.1.id;
-    let (from, until) = hours(&asked, api.node.now())?;
-    let rows = api
-        .node
-        .read(move |reader| reader.tallies(endpoint, from, until))
-        .await?;
-    let all = sum(&rows);
+    let all = all_of(&api, endpoint, &asked).await?;
     let standing = api.node.standing(endpoint).await?;
     let body = json!({
         "success": all.succeeded,
@@ -70,6 +75,22 @@ async fn of_endpoint(
         "pending": standing.pending.saturating_sub(standing.in_flight),
         "sending": standing.in_flight,
         "attemptsFailed": all.attempts_failed,
+    });
+    Ok(axum::Json(body).into_response())
+}
+
+/// What became of attempts: each try counts.
+async fn attempts(
+    State(api): State<Api>,
+    Path((app, ep)): Path<(String, String)>,
+    asked: Asked,
+) -> Reply {
+    let endpoint = endpoint(&api, &app, &ep)?.1.id;
+    let all = all_of(&api, endpoint, &asked).await?;
+    let body = json!({
+        "success": all.succeeded,
+        "fail": all.attempts_failed,
+        "canceled": all.cancelled,
     });
     Ok(axum::Json(body).into_response())
 }
@@ -110,14 +131,45 @@ struct UsageIn {
     app_ids: Option<Vec<String>>,
 }
 
-async fn usage(State(api): State<Api>, Fields(fields): Fields<UsageIn>) -> Reply {
-    let instant = |name, text: &str| {
-        Timestamp::parse_rfc3339(text).ok_or_else(|| bad_field(name, "it must be an RFC 3339 time"))
+impl UsageIn {
+    fn span(&self) -> Result<(Timestamp, Timestamp), Refused> {
+        let instant = |name, text: &str| {
+            Timestamp::parse_rfc3339(text)
+                .ok_or_else(|| bad_field(name, "it must be an RFC 3339 time"))
+        };
+        let since = instant("since", &self.since)?;
+        let until = instant("until", &self.until)?;
+        match until.since(since) {
+            ..=0 => Err(bad_field("until", "it must be later than `since`")),
+            1..=SPAN_MS_MAX => Ok((since, until)),
+            _ => Err(bad_field("since", "the span is longer than 28 days")),
+        }
+    }
+}
+
+/// A task that looks at these applications, one after the other.
+async fn looking(
+    api: &Api,
+    kind: TaskKind,
+    span: Option<(Timestamp, Timestamp)>,
+    applications: Vec<Seq>,
+) -> Result<serde_json::Value, Refused> {
+    let new = NewTask {
+        kind,
+        app: Seq(0),
+        endpoint: None,
+        filter: TaskFilter {
+            since: span.map(|(since, _)| since),
+            until: span.map(|(_, until)| until),
+            applications,
+            ..TaskFilter::default()
+        },
     };
-    let (since, until) = (
-        instant("since", &fields.since)?,
-        instant("until", &fields.until)?,
-    );
+    Ok(shown(started(api, new).await?.as_ref()))
+}
+
+async fn usage(State(api): State<Api>, Fields(fields): Fields<UsageIn>) -> Reply {
+    let span = fields.span()?;
     let config = api.node.config();
     let mut unresolved = Vec::new();
     let applications = match fields.app_ids {
@@ -133,36 +185,15 @@ async fn usage(State(api): State<Api>, Fields(fields): Fields<UsageIn>) -> Reply
             found
         }
     };
-    let new = NewTask {
-        kind: TaskKind::Statistics,
-        app: Seq(0),
-        endpoint: None,
-        filter: TaskFilter {
-            since: Some(since),
-            until: Some(until),
-            applications,
-            ..TaskFilter::default()
-        },
-    };
-    let row = started(&api, new).await?;
-    let mut body = shown(&row);
+    let mut body = looking(&api, TaskKind::Statistics, Some(span), applications).await?;
     body["unresolvedAppIds"] = unresolved.into();
-    Ok((http::StatusCode::ACCEPTED, axum::Json(body)).into_response())
+    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }
 
-/// Counts of event types are made when they are asked for; there is nothing to aggregate before.
+/// Which event types the endpoints of each application ask for.
 async fn event_types(State(api): State<Api>) -> Reply {
-    let new = NewTask {
-        kind: TaskKind::Statistics,
-        app: Seq(0),
-        endpoint: None,
-        filter: TaskFilter {
-            since: Some(api.node.now()),
-            ..TaskFilter::default()
-        },
-    };
-    let row = started(&api, new).await?;
-    let mut body = shown(&row);
-    body["task"] = "event-type.aggregate".into();
-    Ok((http::StatusCode::ACCEPTED, axum::Json(body)).into_response())
+    let config = api.node.config();
+    let applications = config.applications().map(|app| app.id).collect();
+    let body = looking(&api, TaskKind::EventTypes, None, applications).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

@@ -50,14 +50,21 @@ pub(super) fn task_reply(row: &TaskRow) -> Reply {
     Ok((StatusCode::ACCEPTED, axum::Json(shown(row))).into_response())
 }
 
+/// How far a task is that finds nothing but does something.
+fn progress(row: &TaskRow) -> Value {
+    let done = match row.kind {
+        TaskKind::PurgeContent => "messagesPurged",
+        _ => "messagesSent",
+    };
+    json!({
+        done: row.changed,
+        "messagesLooked": row.looked,
+        "errorCode": row.code.map(|code| code.to_string()),
+    })
+}
+
 pub(super) fn shown(row: &TaskRow) -> Value {
-    let result = serde_json::from_str(&row.result).unwrap_or_else(|_| {
-        json!({
-            "looked": row.looked,
-            "messages": row.changed,
-            "errorCode": row.code.map(|code| code.to_string()),
-        })
-    });
+    let result = serde_json::from_str(&row.result).unwrap_or_else(|_| progress(row));
     json!({
         "id": row.ksuid().to_string(),
         "status": row.status.name(),

@@ -62,6 +62,7 @@ impl TaskJson {
             TaskKind::PurgeContent,
             TaskKind::Statistics,
             TaskKind::CatchUp,
+            TaskKind::EventTypes,
         ];
         let statuses = [
             TaskStatus::Running,

@@ -85,7 +85,7 @@ impl Rows<'_> {
     pub(super) fn response_gone(&mut self, attempt: Seq) -> Result<()> {
         self.db
             .prepare_cached("UPDATE attempt SET response = ?2, headers = NULL WHERE seq = ?1")?
-            .execute(params![int(attempt), RESPONSE_GONE])?;
+            .execute(params![int(attempt), RESPONSE_GONE.as_bytes()])?;
         Ok(())
     }
 
