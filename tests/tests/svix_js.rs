@@ -46,9 +46,6 @@ impl Dodo {
 
 #[tokio::test]
 async fn dodo_webhooks() {
-    if !svix_scenarios::is_served("dodo_webhooks") {
-        return;
-    }
     let mut dodo = Dodo {
         server: Server::dev(["--test-mode", "--no-discovery"]).await,
         driver: SvixDriver::start(SvixSdk::JS).await,

@@ -21,10 +21,6 @@ use dunlin_tests::{Delivered, Hook, Server, SvixDriver, SvixSdk, Thrown, free_po
 use dunlin_types::Timestamp;
 use serde_json::{Value, json};
 
-/// Groups that the server does not serve yet. Their tests say so and pass; with the variable
-/// `DUNLIN_NOT_YET=run` they run. Take a group out when it is served: the list is to become empty.
-pub(crate) const NOT_YET: &[&str] = &["attempt", "message", "replay", "statistics"];
-
 /// The token of the operator, for servers that ask for one.
 const ADMIN_TOKEN: &str = "the-operator-is-here-and-reads";
 
@@ -37,8 +33,10 @@ const RESOURCES: &[&str] = &[
     "eventType",
     "health",
     "integration",
+    "message",
     "messageAttempt",
     "operationalWebhook",
+    "statistics",
 ];
 
 /// Calls of these resources that belong to another product: streams, and polling instead of
@@ -113,22 +111,9 @@ macro_rules! svix_scenarios {
     ($sdk:expr; $($group:ident,)*) => {
         $(#[tokio::test]
         async fn $group() {
-            if svix_scenarios::is_served(stringify!($group)) {
-                svix_scenarios::$group::all($sdk).await;
-            }
+            svix_scenarios::$group::all($sdk).await;
         })*
     };
-}
-
-/// Whether the group's test is to run.
-#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-pub(crate) fn is_served(group: &str) -> bool {
-    let runs = !NOT_YET.contains(&group)
-        || std::env::var_os("DUNLIN_NOT_YET").is_some_and(|how| how == "run");
-    if !runs {
-        eprintln!("the server does not serve `{group}` yet");
-    }
-    runs
 }
 
 /// Every call of the SDK is made by one of the tests.

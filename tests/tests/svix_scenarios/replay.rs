@@ -95,7 +95,7 @@ async fn sent_again(world: &mut World, app: &str, ep: &str) {
         [2]
     );
 
-    let long_ago = json!({ "since": date(-86_400 * 30) });
+    let long_ago = json!({ "since": date(-86_400 * 100) });
     world
         .invalid("endpoint.recover", json!([app, ep, long_ago]), "body.since")
         .await;
