@@ -291,16 +291,17 @@ impl Delivery {
         let by_receiver = trigger != Trigger::Test
             && report.code.is_none_or(is_of_receiver)
             && self.config.endpoint(id).is_some();
+        // Before the delivery moves on, or what that leads to would start more of the same.
         if by_receiver {
             self.slow_down(id, pace, cx.now);
-        }
-        self.finish(tried, report, next, cx, out);
-        if trigger != Trigger::Test {
-            self.tally_failure(id, cx.now, out);
         }
         if by_receiver && pace.status != 429 {
             self.fares_badly(id, cx, out);
         }
+        if trigger != Trigger::Test {
+            self.tally_failure(id, cx.now, out);
+        }
+        self.finish(tried, report, next, cx, out);
     }
 
     /// The delays between the attempts of a message of that type at that endpoint.
@@ -311,8 +312,7 @@ impl Delivery {
         own.or_else(of_type).unwrap_or(&limits::DELIVERY_DELAYS_MS)
     }
 
-    /// What a failure means for whatever else is to go to the endpoint. To be said before anything
-    /// else can start.
+    /// What a failure means for whatever else is to go to the endpoint.
     fn slow_down(&mut self, endpoint: Seq, pace: Pace, now: Timestamp) {
         match pace.status {
             // It is well, and asks for less.

@@ -36,6 +36,13 @@ impl Delivery {
         faults
     }
 
+    /// How an endpoint is sent to, in words.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn describe(&self, endpoint: Seq) -> String {
+        self.queue.describe(endpoint)
+    }
+
     fn audit_held(&self, faults: &mut Vec<String>) {
         let mut held = 0;
         for hot in self.queue.iter() {

@@ -121,22 +121,20 @@ impl Delivery {
     /// payload stays where one gave up or that cannot be told, so that it can be sent again.
     pub(crate) fn wipe(&mut self, row: &DeliveryRow, out: &mut Outcome) {
         let app = self.config.endpoint(row.endpoint).map(|one| one.config.app);
-        let app = app.and_then(|app| self.config.application(app));
-        let Some(app) = app.filter(|app| app.retention.wipe_on_success) else {
-            self.wipes.ended.remove(&row.message);
-            return;
-        };
-        let alone = self.config.endpoints_of(app.id).nth(1).is_none();
+        let others = |app| self.config.endpoints_of(app).nth(1).is_some();
         let repeated = matches!(row.trigger, Trigger::Manual | Trigger::Replay);
         let unknown = repeated || row.message <= self.wipes.unknown_until;
+        let unknown = unknown && app.is_some_and(others);
         let ended = self.wipes.ended.entry(row.message).or_default();
         ended.arrived |= row.state == DeliveryState::Succeeded;
-        ended.failed |= row.state == DeliveryState::Failed || (unknown && !alone);
+        ended.failed |= row.state == DeliveryState::Failed || unknown;
         if self.queue.of_message(row.message).next().is_some() {
             return;
         }
         let ended = self.wipes.ended.remove(&row.message);
-        if ended.is_some_and(|ended| ended.arrived && !ended.failed) {
+        let app = app.and_then(|app| self.config.application(app));
+        let wipes = app.is_some_and(|app| app.retention.wipe_on_success);
+        if wipes && ended.is_some_and(|ended| ended.arrived && !ended.failed) {
             out.writes.push(Write::ContentGone(row.message));
         }
     }

@@ -146,7 +146,7 @@ impl Lane {
         let usual = !self.paused
             && self.window >= limits::DELIVERIES_IN_FLIGHT_AT_FIRST
             && self.opens <= now
-            && self.paced() <= now;
+            && self.paced_us + limits::DELIVERY_RATE_BURST_US <= now.ms() * 1000;
         self.ready.is_empty() && self.in_flight == 0 && (usual || self.gone)
     }
 }

@@ -24,6 +24,15 @@ impl Queue {
         lane.is_some_and(crate::lane::Lane::is_paused)
     }
 
+    /// How an endpoint is sent to, in words.
+    pub(crate) fn describe(&self, endpoint: Seq) -> String {
+        format!(
+            "{:?}, {} in flight",
+            self.lanes.get(&endpoint),
+            self.in_flight
+        )
+    }
+
     /// The endpoints of which something is remembered.
     pub(crate) fn lane_ids(&self) -> impl Iterator<Item = Seq> {
         self.lanes.keys().copied()

@@ -3,3 +3,4 @@
 mod model;
 mod scenarios;
 mod world;
+mod worlds;

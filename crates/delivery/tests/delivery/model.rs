@@ -4,15 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use dunlin_delivery::{
-    Answer, AttemptOutcome, AttemptResult, Control, DEFAULT_APPLICATION, DeliveryOptions,
-    DeliveryState, EndpointConfig, INTERNAL_EVENTS_URL, Input, Trigger, Verdict, Write, verdict,
+    Answer, AttemptOutcome, AttemptResult, DEFAULT_APPLICATION, DeliveryOptions, DeliveryState,
+    EndpointConfig, INTERNAL_EVENTS_URL, Input, Trigger, Verdict, Write, verdict,
 };
 use dunlin_types::{Code, Seq, Token, limits};
 use proptest::prelude::*;
 
-use crate::world::{Seen, World, event};
+use crate::world::{Seen, World, event, failed, sent};
 
 const TYPES: [&str; 2] = ["payment.succeeded", "refund.succeeded"];
 
@@ -122,7 +121,7 @@ impl Model {
                     self.world.tell(Input::UpdateEndpoint {
                         token: Token::NONE,
                         endpoint,
-                        config,
+                        config: Box::new(config),
                     });
                 }
             }
@@ -135,6 +134,10 @@ impl Model {
         }
         let held = self.world.core.pending().cloned().collect::<Vec<_>>();
         assert_eq!(held, self.world.pending_rows(), "memory differs from rows");
+        if (self.world.core.next_wake()).is_none_or(|at| at > self.world.now) {
+            let faults = self.world.core.audit(self.world.now);
+            assert!(faults.is_empty(), "{faults:#?}");
+        }
     }
 
     fn nth_endpoint(&self, which: usize) -> Option<Seq> {
@@ -152,8 +155,9 @@ impl Model {
             }
             ([Answer::Accepted { message }], None) => {
                 self.accepted.insert(id, message.seq);
+                let row = &self.world.rows.messages[&message.seq];
                 for endpoint in self.world.rows.endpoints.values() {
-                    if verdict(&endpoint.config, event_type, &[]) == Verdict::Matched {
+                    if verdict(&endpoint.config, row) == Verdict::Matched {
                         self.wanted.insert((message.seq, endpoint.id));
                     }
                 }
@@ -165,28 +169,15 @@ impl Model {
     fn come_back(&mut self, delivery: Seq, how: How) {
         let attempt = self.world.in_flight[&delivery].clone();
         let text = &self.world.rows.messages[&attempt.message].provider_id;
-        let sent = |status| AttemptOutcome::Sent {
-            status,
-            response: Bytes::new(),
-            retry_after_ms: None,
-            control: Control::None,
-        };
         let outcome = match how {
             How::Arrived | How::Named if attempt.in_process => {
                 event("a", text, matches!(how, How::Named), attempt.message)
             }
-            How::Arrived | How::Named => sent(200),
-            How::Refused => sent(500),
-            How::Gone => sent(410),
+            How::Arrived | How::Named => sent(200, None),
+            How::Refused => sent(500, None),
+            How::Gone => sent(410, None),
             How::Cancelled => AttemptOutcome::Cancelled,
-            How::TimedOut => AttemptOutcome::Failed {
-                code: Code::DeliveryTimedOut,
-                detail: String::new(),
-                status: None,
-                response: Bytes::new(),
-                retry_after_ms: None,
-                timed_out: true,
-            },
+            How::TimedOut => failed(Code::DeliveryTimedOut, "", true),
         };
         let endpoint = self.world.core.config();
         let open = endpoint

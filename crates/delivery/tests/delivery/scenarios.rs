@@ -6,12 +6,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    Answer, AttemptOutcome, AttemptResult, Control, DEFAULT_APPLICATION, DeliveryOptions,
-    DeliveryRow, EndpointConfig, INTERNAL_EVENTS_URL, Input, Write,
+    Answer, AttemptEffect, AttemptOutcome, AttemptResult, Control, DEFAULT_APPLICATION,
+    DeliveryOptions, DeliveryRow, EndpointConfig, EndpointVersionRow, EventTypeFields, HealthRow,
+    INTERNAL_EVENTS_URL, Input, JsonPath, Message, NewApplication, NewEventType, NewTask,
+    Retention, TaskFilter, TaskKind, TaskRow, TaskSlice, Write, order_key,
 };
 use dunlin_types::{Code, Secret, Seq, Timestamp, Token};
 
-use crate::world::{START, Seen, World, event, message};
+use crate::world::{START, Seen, World, event, failed, message};
 
 /// One input's words: a verb, positions, and `key=value` or bare options.
 struct Line<'a> {
@@ -41,8 +43,8 @@ struct Play {
 
 impl Play {
     fn endpoint(&self, uid: &str) -> Seq {
-        let config = self.world.core.config();
-        let found = config.endpoint_of_uid(DEFAULT_APPLICATION, uid);
+        let mut endpoints = self.world.rows.endpoints.values();
+        let found = endpoints.find(|one| one.config.uid.as_deref() == Some(uid));
         found.expect("the endpoint exists").id
     }
 
@@ -53,14 +55,15 @@ impl Play {
             .unwrap_or_default()
     }
 
-    fn message_of(&self, provider_id: &str) -> Seq {
+    fn message_of(&self, name: &str) -> Seq {
         let messages = &self.world.rows.messages;
-        let found = messages.values().find(|m| m.provider_id == provider_id);
+        let found = messages.values().find(|row| name_of(row) == name);
         found.expect("the message exists").seq
     }
 
     fn name(&self, row: (Seq, Seq)) -> String {
-        let message = &self.world.rows.messages[&row.0].provider_id;
+        let message = self.world.rows.messages.get(&row.0);
+        let message = message.map_or_else(|| "gone".to_owned(), |row| name_of(row));
         format!("{message} → {}", self.uid(row.1))
     }
 
@@ -71,17 +74,17 @@ impl Play {
         match line.at(0) {
             "wait" => self.world.now = self.world.now.plus_ms(span(line.at(1))),
             "next" => {
-                let wake = self.world.core.next_wake().expect("something waits");
+                let wake = self.world.core.next_wake();
+                let wake = wake.unwrap_or_else(|| panic!("{}\nnothing waits", self.out));
                 self.world.now = self.world.now.max(wake);
                 let _ = writeln!(self.out, "  it is {}", since_start(self.world.now));
-                for seen in self.world.due() {
-                    self.show(&seen);
-                }
+                self.due();
             }
-            "due" => {
-                for seen in self.world.due() {
-                    self.show(&seen);
-                }
+            "due" => self.due(),
+            "run" => self.run(span(line.at(1)), line.at(2)),
+            "places" => {
+                let number = |place| line.at(place).parse().expect("a number");
+                self.world = World::new(options(number(1), number(2)));
             }
             "restart" => {
                 self.world.restart();
@@ -92,20 +95,68 @@ impl Play {
                 self.show(&seen);
             }
         }
+        if (self.world.core.next_wake()).is_none_or(|at| at > self.world.now) {
+            let faults = self.world.core.audit(self.world.now);
+            assert!(faults.is_empty(), "after `{text}`: {faults:#?}");
+        }
+    }
+
+    fn due(&mut self) {
+        for seen in self.world.due() {
+            self.show(&seen);
+        }
+    }
+
+    /// Lets time pass; receivers take 10 ms to answer with that status. Tells how many attempts
+    /// began in each second.
+    fn run(&mut self, ms: i64, status: &str) {
+        let mut counts = Vec::new();
+        for passed in 0..ms {
+            let mut seen = self.world.due();
+            let started = self.world.since.clone();
+            for (delivery, since) in started {
+                if self.world.now.since(since) >= 10 {
+                    let words = vec!["", "", "", status];
+                    let outcome = outcome(&Line { words }, Seq(0));
+                    seen.push(self.world.come_back(delivery, outcome));
+                }
+            }
+            let second = usize::try_from(passed / 1000).expect("forward");
+            counts.resize(second + 1, 0);
+            counts[second] += seen.iter().map(|one| one.attempts.len()).sum::<usize>();
+            self.world.now = self.world.now.plus_ms(1);
+        }
+        let _ = writeln!(self.out, "  attempts in each second: {counts:?}");
     }
 
     fn input(&mut self, line: &Line<'_>) -> Seen {
+        let token = Token(1);
         match line.at(0) {
             "source" => self.world.add_source(line.at(1)),
-            "endpoint" => self.world.add_endpoint(endpoint(line)),
+            "endpoint" => {
+                let config = self.new_endpoint(line);
+                self.world.add_endpoint(config)
+            }
             "accept" => {
                 let body = line.value("body").unwrap_or("{}");
                 self.world.accept(line.at(1), line.at(2), body)
             }
+            "send" => {
+                let body = line.value("body").unwrap_or("{}");
+                let mut message = message(line.at(1), line.at(2), body);
+                message.deliver_at = line.value("in").map(|at| self.world.now.plus_ms(span(at)));
+                self.world.tell(Input::CreateMessage {
+                    token,
+                    application: DEFAULT_APPLICATION,
+                    message,
+                    idempotency: None,
+                })
+            }
+            "many" => self.many(line),
             "resend" => {
                 let (message, endpoint) = (self.message_of(line.at(1)), self.endpoint(line.at(2)));
                 self.world.tell(Input::Resend {
-                    token: Token(1),
+                    token,
                     message,
                     endpoint,
                 })
@@ -113,76 +164,195 @@ impl Play {
             "test" => {
                 let endpoint = self.endpoint(line.at(1));
                 self.world.tell(Input::SendTest {
-                    token: Token(1),
+                    token,
                     endpoint,
                     message: message(line.at(2), "payment.succeeded", "{}"),
                     wait: line.has("wait"),
                 })
             }
-            "enable" | "disable" => {
-                let endpoint = self.endpoint(line.at(1));
-                let mut config =
-                    EndpointConfig::clone(&self.world.rows.endpoints[&endpoint].config);
-                config.disabled = line.at(0) == "disable";
-                config.disabled_reason = None;
-                self.world.tell(Input::UpdateEndpoint {
-                    token: Token(1),
-                    endpoint,
-                    config,
-                })
-            }
+            "enable" => self.change(line.at(1), |config| config.disabled = false),
+            "disable" => self.change(line.at(1), |config| config.disabled = true),
+            "pause" => self.change(line.at(1), |config| config.paused = true),
+            "unpause" => self.change(line.at(1), |config| config.paused = false),
             "delete" => {
                 let endpoint = self.endpoint(line.at(1));
-                let token = Token(1);
                 self.world.tell(Input::DeleteEndpoint { token, endpoint })
             }
             "rotate" => {
                 let endpoint = self.endpoint(line.at(1));
                 self.world.tell(Input::RotateEndpointSecret {
-                    token: Token(1),
+                    token,
                     endpoint,
                     secret: Secret::new(line.at(2)),
                     grace_ms: span(line.at(3)),
                 })
             }
             "back" => self.back(line),
+            _ => self.rare(line),
+        }
+    }
+
+    fn rare(&mut self, line: &Line<'_>) -> Seen {
+        let token = Token(1);
+        let input = match line.at(0) {
+            "app" => Input::UpdateApplication {
+                token,
+                application: DEFAULT_APPLICATION,
+                new: NewApplication {
+                    name: "default".to_owned(),
+                    uid: Some("default".to_owned()),
+                    throttle_rate: line.value("rate").map(|rate| rate.parse().expect("a rate")),
+                    retention: Retention {
+                        wipe_on_success: line.has("wipe"),
+                        ..Retention::default()
+                    },
+                    ..NewApplication::default()
+                },
+            },
+            "operational" => Input::OperationalApplication { token },
+            "type" => Input::PutEventTypes {
+                token,
+                types: vec![NewEventType {
+                    name: line.at(1).to_owned(),
+                    fields: Some(EventTypeFields {
+                        retry_schedule_ms: line.value("schedule").map(spans),
+                        ..EventTypeFields::default()
+                    }),
+                }],
+            },
+            "expunge" => Input::Expunge {
+                token,
+                messages: vec![self.message_of(line.at(1))],
+                even_pending: line.has("even-pending"),
+            },
+            "purge" => Input::Purge {
+                token,
+                messages: line.words[1..]
+                    .iter()
+                    .map(|name| self.message_of(name))
+                    .collect(),
+            },
+            "cancel" => Input::CancelPending {
+                token,
+                endpoint: self.endpoint(line.at(1)),
+                created_before: self.world.now,
+            },
+            "task" => self.task(line),
+            "slice" => self.slice(line),
             other => panic!("no such input: {other}"),
+        };
+        self.world.tell(input)
+    }
+
+    fn change(&mut self, uid: &str, change: impl FnOnce(&mut EndpointConfig)) -> Seen {
+        let endpoint = self.endpoint(uid);
+        let mut config = EndpointConfig::clone(&self.world.rows.endpoints[&endpoint].config);
+        config.disabled_reason = None;
+        change(&mut config);
+        self.world.tell(Input::UpdateEndpoint {
+            token: Token(1),
+            endpoint,
+            config: Box::new(config),
+        })
+    }
+
+    /// `many COUNT PREFIX TYPE`; tells no more than what began.
+    fn many(&mut self, line: &Line<'_>) -> Seen {
+        let count: usize = line.at(1).parse().expect("a number");
+        let mut begun = 0;
+        for number in 1..=count {
+            let id = format!("{}{number}", line.at(2));
+            begun += self.world.accept(&id, line.at(3), "{}").attempts.len();
+        }
+        let _ = writeln!(self.out, "  {count} messages, {begun} tried at once");
+        Seen::default()
+    }
+
+    fn task(&self, line: &Line<'_>) -> Input {
+        let kind = match line.at(1) {
+            "recover" => TaskKind::Recover,
+            "replay-missing" => TaskKind::ReplayMissing,
+            "purge-content" => TaskKind::PurgeContent,
+            other => panic!("no such task: {other}"),
+        };
+        Input::StartTask {
+            token: Token(1),
+            new: Box::new(NewTask {
+                kind,
+                app: DEFAULT_APPLICATION,
+                endpoint: (!line.at(2).is_empty()).then(|| self.endpoint(line.at(2))),
+                filter: TaskFilter::default(),
+            }),
+        }
+    }
+
+    /// `slice TASK MESSAGE… [end]`, of the task of that place.
+    fn slice(&self, line: &Line<'_>) -> Input {
+        let place: usize = line.at(1).parse().expect("a number");
+        let tasks = &self.world.rows.tasks;
+        let task = tasks.values().nth(place - 1).expect("there is one");
+        let names = line.words[2..].iter().filter(|name| **name != "end");
+        let endpoint = task
+            .endpoint
+            .and_then(|id| self.world.rows.endpoints.get(&id));
+        let messages: Vec<(Seq, Option<u64>)> = names
+            .map(|name| {
+                let row = &self.world.rows.messages[&self.message_of(name)];
+                (
+                    row.seq,
+                    endpoint.and_then(|one| order_key(&one.config, row)),
+                )
+            })
+            .collect();
+        Input::TaskSlice {
+            token: Token(1),
+            task: task.id,
+            slice: TaskSlice {
+                cursor: messages.last().map_or(Seq(0), |last| last.0),
+                looked: 10,
+                messages,
+                ended: line.has("end"),
+                result: None,
+            },
+        }
+    }
+
+    fn new_endpoint(&self, line: &Line<'_>) -> EndpointConfig {
+        let url = match line.has("card") {
+            true => INTERNAL_EVENTS_URL,
+            false => "https://example.com/hook",
+        };
+        let types = line.value("types").unwrap_or_default();
+        let operational = self.world.core.config().operational().map(|app| app.id);
+        EndpointConfig {
+            app: match line.has("operational") {
+                true => operational.expect("there is one"),
+                false => DEFAULT_APPLICATION,
+            },
+            uid: Some(line.at(1).to_owned()),
+            url: url.to_owned(),
+            disabled: line.has("disabled"),
+            paused: line.has("paused"),
+            event_types: types.split_terminator(',').map(str::to_owned).collect(),
+            throttle_rate: line.value("rate").map(|rate| rate.parse().expect("a rate")),
+            retry_schedule_ms: line.value("schedule").map(spans),
+            ordering_key: (line.value("order")).map(|path| JsonPath::parse(path).expect("a path")),
+            ..EndpointConfig::default()
         }
     }
 
     /// `back MESSAGE ENDPOINT event NAME ID [named] | STATUS [retry-after= control=] | timeout | …`
     fn back(&mut self, line: &Line<'_>) -> Seen {
-        let (message, endpoint) = (self.message_of(line.at(1)), self.endpoint(line.at(2)));
+        let endpoint = self.endpoint(line.at(2));
+        let messages = &self.world.rows.messages;
         let mut under_way = self.world.in_flight.values();
-        let delivery = under_way
-            .find(|a| a.message == message && a.endpoint.id == endpoint)
-            .expect("it is under way")
-            .delivery;
-        let failed = |code, detail: &str, timed_out| AttemptOutcome::Failed {
-            code,
-            detail: detail.to_owned(),
-            status: None,
-            response: Bytes::new(),
-            retry_after_ms: None,
-            timed_out,
+        let fits = |one: &&AttemptEffect| {
+            one.endpoint.id == endpoint && name_of(&messages[&one.message]) == line.at(1)
         };
-        let outcome = match line.at(3) {
-            "event" => event(line.at(4), line.at(5), line.has("named"), message),
-            "cancelled" => AttemptOutcome::Cancelled,
-            "timeout" => failed(Code::DeliveryTimedOut, "no answer in 15 s", true),
-            "threw" => failed(Code::TransformThrew, "x is undefined (3:7)", false),
-            status => AttemptOutcome::Sent {
-                status: status.parse().expect("a status"),
-                response: Bytes::from_static(b"answer"),
-                retry_after_ms: line.value("retry-after").map(span),
-                control: match line.value("control") {
-                    Some("disable") => Control::Disable,
-                    Some("abort") => Control::Abort,
-                    _ => Control::None,
-                },
-            },
-        };
-        self.world.come_back(delivery, outcome)
+        let attempt = under_way.find(fits);
+        let attempt = attempt.unwrap_or_else(|| panic!("{}\nit is not under way", self.out));
+        let (delivery, message) = (attempt.delivery, attempt.message);
+        self.world.come_back(delivery, outcome(line, message))
     }
 
     fn show(&mut self, seen: &Seen) {
@@ -206,10 +376,8 @@ impl Play {
             } else {
                 ""
             };
-            let inline = attempt.message_inline.is_some();
-            let load = if inline { "" } else { ", load the message" };
             let no = attempt.attempt_no;
-            lines.push(format!("try {name} #{no}{place}{load}"));
+            lines.push(format!("try {name} #{no}{place}"));
         }
         for line in lines {
             let _ = writeln!(self.out, "  {line}");
@@ -218,7 +386,13 @@ impl Play {
 
     fn written(&self, write: &Write) -> Option<String> {
         Some(match write {
-            Write::Message(row) => format!("message {} {}", row.provider_id, row.event_type),
+            Write::Message(row) if is_told(row) => {
+                let body = String::from_utf8_lossy(&row.body).into_owned();
+                let data = body.split_once("\"data\":").map(|(_, data)| data);
+                let data = data.and_then(|data| data.strip_suffix('}'));
+                format!("told {} {}", row.event_type, data.unwrap_or_default())
+            }
+            Write::Message(row) => format!("message {} {}", name_of(row), row.event_type),
             Write::Repeat(row) => {
                 let kept = if row.body.is_some() { " body kept" } else { "" };
                 format!("repeat of message {}{kept}", row.message)
@@ -236,20 +410,52 @@ impl Play {
                 let no = row.attempt_no;
                 format!("attempt {name} #{no}: {result} {}{code}{event}", row.status)
             }
-            Write::EndpointVersion(row) => {
-                let state = match row.config.as_deref() {
-                    None => "deleted",
-                    Some(config) if config.disabled => "disabled",
-                    Some(_) => "enabled",
-                };
+            Write::EndpointVersion(row) => self.version(row),
+            Write::Health(row) => self.account(row),
+            Write::HealthGone(endpoint) => format!("account of {} closed", self.uid(*endpoint)),
+            Write::ContentGone(message) => {
                 format!(
-                    "endpoint {} v{}: {state}",
-                    self.uid(row.endpoint),
-                    row.version
+                    "payload of {} gone",
+                    name_of(&self.world.rows.messages[message])
                 )
             }
+            Write::MessageGone(message) => format!("message {message} gone"),
+            Write::Task(row) => task(row),
             _ => return None,
         })
+    }
+
+    fn version(&self, row: &EndpointVersionRow) -> String {
+        let state = match row.config.as_deref() {
+            None => "deleted".to_owned(),
+            Some(config) => {
+                let reason = config.disabled_reason.as_ref();
+                let since = config.fail_since;
+                let paused = if config.paused { ", paused" } else { "" };
+                let reason = reason.map(|why| format!(" because {why}"));
+                let since = since.map(|at| format!(", failing since {}", since_start(at)));
+                let state = match config.disabled {
+                    true => "disabled",
+                    false => "enabled",
+                };
+                let (reason, since) = (reason.unwrap_or_default(), since.unwrap_or_default());
+                format!("{state}{reason}{since}{paused}")
+            }
+        };
+        let uid = self.uid(row.endpoint);
+        format!("endpoint {uid} v{}: {state}", row.version)
+    }
+
+    fn account(&self, row: &HealthRow) -> String {
+        let uid = self.uid(row.endpoint);
+        let since = since_start(row.failing_since);
+        let counts = (row.counts_since).map(|at| format!(", counted from {}", since_start(at)));
+        let counts = counts.unwrap_or_default();
+        let warned = match row.warned_percent {
+            0 => String::new(),
+            percent => format!(", warned at {percent} %"),
+        };
+        format!("account of {uid}: failing since {since}{counts}{warned}")
     }
 
     fn delivery(&self, row: &DeliveryRow) -> String {
@@ -262,6 +468,46 @@ impl Play {
             code.unwrap_or_default(),
             due.unwrap_or_default()
         )
+    }
+}
+
+/// Whether it is about what happens here.
+fn is_told(row: &Message) -> bool {
+    row.provider_id.is_empty()
+}
+
+fn name_of(row: &Message) -> String {
+    match is_told(row) {
+        true => row.event_type.clone(),
+        false => row.provider_id.clone(),
+    }
+}
+
+fn task(row: &TaskRow) -> String {
+    let (kind, status) = (row.kind.name(), row.status.name());
+    let code = row.code.map(|code| format!(" {code}")).unwrap_or_default();
+    let (looked, changed) = (row.looked, row.changed);
+    format!("task {kind}: {status}{code}, {looked} looked at, {changed} changed")
+}
+
+fn outcome(line: &Line<'_>, message: Seq) -> AttemptOutcome {
+    match line.at(3) {
+        "event" => event(line.at(4), line.at(5), line.has("named"), message),
+        "cancelled" => AttemptOutcome::Cancelled,
+        "timeout" => failed(Code::DeliveryTimedOut, "no answer in 15 s", true),
+        "refused" => failed(Code::DeliveryUnreachable, "connection refused", false),
+        "threw" => failed(Code::TransformThrew, "x is undefined (3:7)", false),
+        "expired" => failed(Code::PayloadExpired, "", false),
+        status => AttemptOutcome::Sent {
+            status: status.parse().expect("a status"),
+            response: Bytes::from_static(b"answer"),
+            retry_after_ms: line.value("retry-after").map(span),
+            control: match line.value("control") {
+                Some("disable") => Control::Disable,
+                Some("abort") => Control::Abort,
+                _ => Control::None,
+            },
+        },
     }
 }
 
@@ -284,30 +530,30 @@ fn answered(answer: &Answer) -> String {
         Answer::Resent { .. } => "answer: resent".to_owned(),
         Answer::TestSent { .. } => "answer: test sent".to_owned(),
         Answer::Deleted => "answer: deleted".to_owned(),
+        Answer::Changed(count) => format!("answer: {count} changed"),
+        Answer::EventTypes(types) => format!("answer: {} event types", types.len()),
+        Answer::Task(_) => "answer: task".to_owned(),
+        other => format!("answer: {other:?}"),
     }
 }
 
-fn endpoint(line: &Line<'_>) -> EndpointConfig {
-    let url = if line.has("card") {
-        INTERNAL_EVENTS_URL
-    } else {
-        "https://example.com/hook"
-    };
-    let types = line.value("types").unwrap_or_default();
-    EndpointConfig {
-        app: DEFAULT_APPLICATION,
-        uid: Some(line.at(1).to_owned()),
-        url: url.to_owned(),
-        disabled: line.has("disabled"),
-        event_types: types.split_terminator(',').map(str::to_owned).collect(),
-        ..EndpointConfig::default()
-    }
-}
-
-/// `90s` in milliseconds.
+/// `90s`, `10ms`, `6h` or `2d` in milliseconds.
 fn span(text: &str) -> i64 {
-    let secs: i64 = text.trim_end_matches('s').parse().expect("seconds");
-    secs * 1000
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
+    let number: i64 = digits.parse().expect("a number");
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        other => panic!("no such unit: {other}"),
+    };
+    number * unit
+}
+
+fn spans(text: &str) -> Vec<i64> {
+    text.split_terminator(',').map(span).collect()
 }
 
 fn since_start(at: Timestamp) -> String {
@@ -315,13 +561,18 @@ fn since_start(at: Timestamp) -> String {
     format!("+{}.{:03}s", ms / 1000, ms % 1000)
 }
 
+fn options(per_endpoint: usize, total: usize) -> DeliveryOptions {
+    DeliveryOptions {
+        in_flight_per_endpoint_max: per_endpoint,
+        in_flight_max: total,
+        replays_waiting_max: 3,
+        ..DeliveryOptions::default()
+    }
+}
+
 fn play(script: &str) -> String {
     let mut play = Play {
-        world: World::new(DeliveryOptions {
-            in_flight_per_endpoint_max: 2,
-            in_flight_max: 3,
-            ..DeliveryOptions::default()
-        }),
+        world: World::new(options(2, 3)),
         out: String::new(),
     };
     for text in script.lines() {
@@ -362,7 +613,22 @@ scenarios! {
     failures_are_retried_on_the_schedule
     receivers_can_stop_deliveries
     rivals_make_an_event_once
+    rivals_do_not_wait_for_what_is_held_back
     asking_for_attempts
     endpoints_that_go_away
     places_are_shared_between_endpoints
+    schedules_of_endpoints_and_event_types
+    a_receiver_that_asks_for_less_is_left_alone
+    a_receiver_that_struggles_gets_fewer_at_a_time
+    rates_are_kept
+    an_endpoint_that_fails_for_days_is_disabled
+    what_has_gathered_does_not_overrun_an_endpoint
+    a_pause_queues_what_comes
+    messages_with_an_order_do_not_overtake
+    messages_can_be_held_back
+    payloads_and_messages_go
+    what_waits_can_be_cancelled
+    tasks_send_again_in_slices
+    those_who_want_to_know_are_told
+    what_was_given_up_can_be_sent_again
 }
