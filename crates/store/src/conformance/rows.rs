@@ -520,7 +520,11 @@ pub(super) fn task(n: u64, id: Seq, status: TaskStatus) -> Arc<TaskRow> {
         id,
         created: at(id.0),
         updated: at(n),
-        kind: [TaskKind::Recover, TaskKind::Statistics][n as usize % 2],
+        kind: [
+            TaskKind::Recover,
+            TaskKind::Statistics,
+            TaskKind::EventTypes,
+        ][n as usize % 3],
         status,
         app: Seq(n % 2),
         endpoint: maybe(n, Seq(n % 11)),

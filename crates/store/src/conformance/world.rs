@@ -31,6 +31,7 @@ pub struct World {
     endpoints: Vec<(Seq, u32)>,
     messages: Vec<Seq>,
     deliveries: Vec<DeliveryRow>,
+    attempts: Vec<Seq>,
 }
 
 impl World {
@@ -49,6 +50,7 @@ impl World {
             endpoints: Vec::new(),
             messages: Vec::new(),
             deliveries: Vec::new(),
+            attempts: Vec::new(),
         }
     }
 
@@ -217,6 +219,7 @@ impl World {
                     return;
                 };
                 out.push(delivery::Write::Attempt(Box::new(rows::attempt(n, of))));
+                self.attempts.push(Seq(n));
             }
             12 => out.push(delivery::Write::Repeat(rows::repeat(n, message))),
             13 => {
@@ -239,8 +242,12 @@ impl World {
 
     /// What goes, and what is counted.
     fn upkeep(&mut self, n: u64, pick: usize, message: Seq) -> delivery::Write {
-        match pick % 5 {
+        match pick % 7 {
             0 => delivery::Write::ContentGone(message),
+            5 => {
+                let attempt = self.attempts.get(pick % self.attempts.len().max(1));
+                delivery::Write::ResponseGone(attempt.copied().unwrap_or(Seq(0)))
+            }
             1 => {
                 self.messages.retain(|one| *one != message);
                 self.deliveries.retain(|one| one.message != message);
