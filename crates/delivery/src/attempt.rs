@@ -273,6 +273,7 @@ impl Delivery {
             return;
         };
         let (id, tries, trigger) = (row.endpoint, row.tries.saturating_add(1), row.trigger);
+        let created = row.created;
         let endpoint = self.config.endpoint(id);
         let open = endpoint.is_some_and(|found| !found.config.disabled);
         // A payload that is gone does not come back.
@@ -296,7 +297,7 @@ impl Delivery {
             self.slow_down(id, pace, cx.now);
         }
         if by_receiver && pace.status != 429 {
-            self.fares_badly(id, cx, out);
+            self.fares_badly(id, created, cx, out);
         }
         if trigger != Trigger::Test {
             self.tally_failure(id, cx.now, out);

@@ -61,7 +61,7 @@ pub struct EndpointConfig {
     pub channels: Vec<String>,
     /// Since when it is disabled.
     pub disabled_at: Option<Timestamp>,
-    /// Since when all attempts had failed, when that is why it is disabled.
+    /// Since when messages had not arrived when it was disabled for what its receiver did.
     pub fail_since: Option<Timestamp>,
     /// Whether what is for it waits until its owner lets it go on.
     pub paused: bool,
@@ -244,7 +244,10 @@ impl Delivery {
         let mut config = EndpointConfig::clone(&old.config);
         config.disabled = true;
         config.disabled_reason = Some(reason.to_owned());
-        config.fail_since = fail_since;
+        // What waits is given up now, so whoever catches up must begin with it.
+        let pending = self.queue.rows().filter(|row| row.endpoint == id);
+        let oldest = pending.map(|row| row.created).min();
+        config.fail_since = oldest.into_iter().chain(fail_since).min();
         self.change(&old, config, cx, out);
     }
 

@@ -31,17 +31,19 @@ impl Health {
     }
 }
 
-/// What a failure makes of the account, and whether it is full.
+/// What the failure of a message makes of the account, and whether it is full.
 fn after_failure(
     old: Option<HealthRow>,
     endpoint: Seq,
+    created: Timestamp,
     now: Timestamp,
     full_ms: i64,
 ) -> (HealthRow, bool) {
     let Some(mut row) = old else {
         let row = HealthRow {
             endpoint,
-            failing_since: now,
+            // The message itself is one of those that did not arrive since.
+            failing_since: created.max(now.plus_ms(-limits::FAILING_BEGINS_BEFORE_MS_MAX)),
             counts_since: None,
             warned_percent: 0,
         };
@@ -75,10 +77,16 @@ impl Delivery {
     }
 
     /// An attempt failed through the receiver's fault.
-    pub(crate) fn fares_badly(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
+    pub(crate) fn fares_badly(
+        &mut self,
+        endpoint: Seq,
+        created: Timestamp,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
         let full_ms = self.options.disable_after_ms;
         let old = self.health.get(endpoint).copied();
-        let (row, full) = after_failure(old, endpoint, cx.now, full_ms.max(1));
+        let (row, full) = after_failure(old, endpoint, created, cx.now, full_ms.max(1));
         let warned = old.map_or(0, |old| old.warned_percent) < row.warned_percent;
         if old != Some(row) {
             self.health.put(row);
@@ -128,7 +136,7 @@ mod tests {
         let mut row = None;
         for hour in hours {
             let now = Timestamp::from_ms(hour * HOUR);
-            let (next, full) = after_failure(row, Seq(1), now, 5 * 24 * HOUR);
+            let (next, full) = after_failure(row, Seq(1), now, now, 5 * 24 * HOUR);
             row = Some(next);
             if full {
                 return (row, Some(*hour));

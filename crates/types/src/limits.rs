@@ -145,6 +145,8 @@ pub const ENDPOINT_DISABLED_AFTER_MS: i64 = 5 * DAY_MS;
 pub const FAILING_APART_MS_MIN: i64 = 12 * 60 * 60 * 1000;
 /// And not further than that.
 pub const FAILING_WINDOW_MS: i64 = DAY_MS;
+/// How long before its first failure an endpoint counts as failing: since its message was made.
+pub const FAILING_BEGINS_BEFORE_MS_MAX: i64 = 60_000;
 /// Parts of that time after which an endpoint's owner is warned, in percent.
 pub const FAILING_WARNINGS_PERCENT: [u8; 3] = [50, 70, 90];
 /// The failed attempt of a delivery of which operational webhooks tell (Svix: the fourth).

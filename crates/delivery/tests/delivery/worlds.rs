@@ -610,7 +610,7 @@ impl Life {
 
 fn live(seed: u64) -> Reached {
     let mut life = Life::begin(seed);
-    for _ in 0..10 + life.dice.below(60) {
+    for _ in 0..10 + life.dice.below(45) {
         life.something();
     }
     life.finish();
