@@ -28,6 +28,7 @@ async fn main() -> std::io::Result<()> {
         variables: BTreeMap::new(),
         channels: Vec::new(),
         params_headers: BTreeMap::new(),
+        params: None,
     };
     for workers in [1, 2] {
         let mut options = SandboxOptions::new(program.clone(), Vec::new());

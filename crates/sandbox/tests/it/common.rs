@@ -24,6 +24,7 @@ pub(crate) fn request(code: &str, payload: &str) -> TransformRequest {
         variables: BTreeMap::from([("TOKEN".to_owned(), "t0".to_owned())]),
         channels: vec!["eu".to_owned()],
         params_headers: BTreeMap::from([("x-from".to_owned(), "dodo".to_owned())]),
+        params: None,
     }
 }
 
