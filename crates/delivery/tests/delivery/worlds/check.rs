@@ -292,15 +292,21 @@ fn check_events(life: &Life) {
     }
 }
 
-/// An endpoint where something arrived last has no account.
+/// An endpoint has an account only if something has failed since anything last arrived.
 fn check_accounts(life: &Life) {
     let rows = &life.world.rows;
     for health in rows.health.values() {
-        let attempts = rows.attempts.iter().rev();
-        let mut attempts = attempts.filter(|one| one.trigger != Trigger::Test);
-        let last = attempts.find(|one| one.endpoint == health.endpoint);
-        let arrived = last.is_some_and(|one| one.result == AttemptResult::Succeeded);
-        assert!(!arrived, "{health:?} after {last:?}");
         assert!(rows.endpoints.contains_key(&health.endpoint));
+        let attempts = rows.attempts.iter().rev();
+        let of_endpoint =
+            attempts.filter(|one| one.trigger != Trigger::Test && one.endpoint == health.endpoint);
+        let since = of_endpoint.take_while(|one| one.result != AttemptResult::Succeeded);
+        let counts = |one: &&AttemptRow| {
+            one.result == AttemptResult::Failed
+                && one.status != 429
+                && one.code != Some(Code::TransformThrew)
+        };
+        let failed = since.filter(counts).count();
+        assert!(failed > 0 || life.purges, "nothing has failed: {health:?}");
     }
 }

@@ -50,7 +50,7 @@ impl Naive {
     pub(crate) fn new_rates(&mut self, now: Timestamp) {
         self.starts.clear();
         for pace in self.paces.values_mut() {
-            pace.changed = now;
+            pace.changed = pace.changed.max(now);
         }
     }
 
@@ -95,7 +95,7 @@ impl Naive {
             pace.closed_until = Timestamp::ZERO;
         }
         if was.2 != is.2 {
-            pace.changed = now;
+            pace.changed = pace.changed.max(now);
             self.starts.remove(&endpoint);
         }
     }
