@@ -128,8 +128,16 @@ mod tests {
                 return Err(format!("{one:?} goes out without room"));
             }
             let order = |one: &One| (one.score, one.starts, one.item);
+            let lane = |one: &One| (one.function, one.k, one.m);
+            // A place that is free may be meant for another lane, whose turn it is; until it is
+            // taken, a lane whose starts wait there goes on with what is under way.
+            let promised = self
+                .waiting
+                .iter()
+                .any(|other| other.starts && lane(other) != lane(&one));
             let sooner = |other: &&One| {
-                let same = (other.function, other.k, other.m) == (one.function, one.k, one.m);
+                let comparable = other.starts == one.starts || !promised;
+                let same = lane(other) == lane(&one) && comparable;
                 same && order(other) < order(&one) && self.may_go(other)
             };
             if let Some(other) = self.waiting.iter().find(sooner) {
