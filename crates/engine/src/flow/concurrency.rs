@@ -131,10 +131,10 @@ mod tests {
             let lane = |one: &One| (one.function, one.k, one.m);
             // A place that is free may be meant for another lane, whose turn it is; until it is
             // taken, a lane whose starts wait there goes on with what is under way.
-            let promised = self
-                .waiting
-                .iter()
-                .any(|other| other.starts && lane(other) != lane(&one));
+            let promised = self.waiting.iter().any(|other| {
+                let begins = other.starts && self.fits(Rule::Runs, other, &self.begun);
+                begins && lane(other) != lane(&one)
+            });
             let sooner = |other: &&One| {
                 let comparable = other.starts == one.starts || !promised;
                 let same = lane(other) == lane(&one) && comparable;
