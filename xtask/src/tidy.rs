@@ -13,6 +13,7 @@ mod function_length;
 mod generated_docs;
 mod module_heads;
 mod purity;
+mod secret_compare;
 mod workplace;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use anyhow::bail;
 use crate::tree::Tree;
 
 /// Every rule.
-const RULES: [fn(&Tree) -> Vec<Problem>; 11] = [
+const RULES: [fn(&Tree) -> Vec<Problem>; 12] = [
     banned_text::check,
     crate_edges::check,
     dead_files::check,
@@ -34,6 +35,7 @@ const RULES: [fn(&Tree) -> Vec<Problem>; 11] = [
     generated_docs::check,
     module_heads::check,
     purity::check,
+    secret_compare::check,
     workplace::check,
 ];
 

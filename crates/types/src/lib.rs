@@ -26,7 +26,7 @@ pub use id::{
 pub use json_depth::json_depth;
 pub use outbound::OutboundRequest;
 pub use payload::Payload;
-pub use secret::Secret;
+pub use secret::{Secret, constant_time_eq};
 pub use source::{
     Challenge, IpRange, MacAlgorithm, MacEncoding, Place, Scheme, SourceConfig, SourceKind,
     SourceMode, VerifyRule,

@@ -6,10 +6,9 @@
 use std::fmt;
 
 use dunlin_types::limits::SIGNATURE_TOLERANCE_MS;
-use dunlin_types::{Code, Coded, Secret, Timestamp};
+use dunlin_types::{Code, Coded, Secret, Timestamp, constant_time_eq};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::hex;
 
@@ -132,7 +131,7 @@ impl SigningKey {
     }
 
     fn matches(&self, body: &[u8], seconds: &str, claimed: &[u8]) -> bool {
-        self.mac_of(body, seconds).ct_eq(claimed).into()
+        constant_time_eq(claimed, &self.mac_of(body, seconds))
     }
 
     /// Whether an `Authorization` header holds this key or the fallback, itself or hashed, with or
@@ -148,13 +147,11 @@ impl SigningKey {
         if let Some(fallback) = &self.fallback {
             found |= fallback.is(token);
         }
-        found.into()
+        found
     }
 
-    fn is(&self, token: &str) -> Choice {
-        let raw = token.as_bytes().ct_eq(self.text.reveal().as_bytes());
-        let hashed = token.as_bytes().ct_eq(self.hash.reveal().as_bytes());
-        raw | hashed
+    fn is(&self, token: &str) -> bool {
+        self.text.matches(token) | self.hash.matches(token)
     }
 
     /// The hashed key, as apps present it.

@@ -3,9 +3,8 @@
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use dunlin_types::limits::SOURCE_CHALLENGE_BYTES_MAX;
-use dunlin_types::{Challenge, Code, Coded};
+use dunlin_types::{Challenge, Code, Coded, constant_time_eq};
 use http::HeaderMap;
-use subtle::ConstantTimeEq as _;
 
 use super::door::{self, Peer};
 use super::refusal::Visit;
@@ -46,8 +45,7 @@ fn echo<'q>(challenge: &Challenge, asked: &'q Asked) -> Option<&'q str> {
     let text = match challenge {
         Challenge::Token(right) => {
             let given = Challenge::hash(asked.text("hub.verify_token")?);
-            let same: bool = given.ct_eq(right).into();
-            same.then(|| asked.text("hub.challenge")).flatten()
+            constant_time_eq(given.as_ref(), right.as_ref()).then(|| asked.text("hub.challenge")).flatten()
         }
         Challenge::Echo(name) => asked.text(name),
     };

@@ -1,8 +1,7 @@
 //! Senders without a scheme of their own: a header that is the secret, or a header that holds an
 //! HMAC over the body, as the source's configuration says.
 
-use dunlin_types::{Code, Coded, Place, SourceConfig, VerifyRule};
-use subtle::Choice;
+use dunlin_types::{Code, Coded, Place, SourceConfig, VerifyRule, constant_time_eq};
 
 use super::{IdAt, Inbound, TYPE, TypeAt, Verified, mac};
 
@@ -48,9 +47,9 @@ pub(super) fn verify<'a>(
 }
 
 fn is_secret(secrets: &mut dyn Iterator<Item = &str>, text: &str) -> bool {
-    let mut matched = Choice::from(0);
+    let mut matched = false;
     for secret in secrets.filter(|secret| !secret.is_empty()) {
-        matched |= mac::same(text.as_bytes(), secret.as_bytes());
+        matched |= constant_time_eq(text.as_bytes(), secret.as_bytes());
     }
-    matched.into()
+    matched
 }

@@ -15,7 +15,6 @@ use dunlin_types::{Code, Coded, Scheme, Secret, SourceConfig, SourceKind, Timest
 use http::HeaderMap;
 
 use crate::standard_webhooks::{self, SignatureHeaders, WebhookKey};
-pub(crate) use mac::same;
 pub use slack::challenge as slack_challenge;
 
 /// A webhook as it came.
