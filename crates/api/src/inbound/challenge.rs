@@ -45,7 +45,9 @@ fn echo<'q>(challenge: &Challenge, asked: &'q Asked) -> Option<&'q str> {
     let text = match challenge {
         Challenge::Token(right) => {
             let given = Challenge::hash(asked.text("hub.verify_token")?);
-            constant_time_eq(given.as_ref(), right.as_ref()).then(|| asked.text("hub.challenge")).flatten()
+            constant_time_eq(given.as_ref(), right.as_ref())
+                .then(|| asked.text("hub.challenge"))
+                .flatten()
         }
         Challenge::Echo(name) => asked.text(name),
     };

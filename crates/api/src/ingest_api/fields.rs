@@ -141,7 +141,8 @@ impl ConfigIn {
         };
         let secret = checked_secret(source.kind, text, &["body", "config", "secret"])?;
         let current = source.secrets.first();
-        Ok(Some(secret).filter(|secret| current.is_none_or(|one| !one.secret.matches(secret.reveal()))))
+        Ok(Some(secret)
+            .filter(|secret| current.is_none_or(|one| !one.secret.matches(secret.reveal()))))
     }
 
     /// What is given in place of what `mode` and `config` say. `token` is kept where an answer is
