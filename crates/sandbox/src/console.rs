@@ -7,6 +7,7 @@ use dunlin_types::limits::{TRANSFORM_LOG_BYTES_MAX, TRANSFORM_LOG_LINES_MAX};
 use rquickjs::function::Rest;
 use rquickjs::{Coerced, Ctx, Exception, Function, Object, Result, Value};
 
+use crate::host;
 use crate::report::{LogLevel, LogLine};
 
 /// The lines of one run.
@@ -64,7 +65,7 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>, lines: &Rc<RefCell<Lines>>) -> Result
             lines.borrow_mut().push(level, text);
             Ok(())
         };
-        console.set(name, Function::new(ctx.clone(), write)?.with_name(name)?)?;
+        host::put(&console, name, Function::new(ctx.clone(), write)?)?;
     }
     ctx.globals().set("console", console)
 }

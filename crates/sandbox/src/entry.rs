@@ -1,9 +1,8 @@
-//! Compiles a script and finds the function it declares.
+//! Runs a script's top level and finds the function it declares.
 
-use rquickjs::context::EvalOptions;
-use rquickjs::{Ctx, Error, Function, Value};
+use rquickjs::{Error, Function, Result};
 
-use crate::failure::FILE_NAME;
+use crate::realm::Entered;
 
 /// The function a script declares, by the shape of its call.
 pub(crate) enum Entry<'js> {
@@ -22,25 +21,11 @@ pub(crate) enum NoEntry {
 }
 
 /// Runs the script's top level and looks for its function; `handler` goes first.
-pub(crate) fn load<'js>(ctx: &Ctx<'js>, code: &str) -> Result<Entry<'js>, NoEntry> {
-    let mut options = EvalOptions::default();
-    options.strict = false;
-    options.filename = Some(FILE_NAME.to_owned());
-    ctx.eval_with_options::<Value<'js>, _>(code, options)
-        .map_err(NoEntry::Threw)?;
-    if let Some(function) = named(ctx, "typeof handler==='function'?handler:null")? {
-        return Ok(Entry::Handler(function));
+pub(crate) fn load(entered: Result<Entered<'_>>) -> std::result::Result<Entry<'_>, NoEntry> {
+    let declared = entered.and_then(Entered::declared);
+    match declared.map_err(NoEntry::Threw)? {
+        (Some(handler), _) => Ok(Entry::Handler(handler)),
+        (None, Some(transform)) => Ok(Entry::Transform(transform)),
+        (None, None) => Err(NoEntry::Missing),
     }
-    match named(ctx, "typeof transform==='function'?transform:null")? {
-        Some(function) => Ok(Entry::Transform(function)),
-        None => Err(NoEntry::Missing),
-    }
-}
-
-/// Asks within the script's own scope, where `const handler = …` is seen too.
-fn named<'js>(ctx: &Ctx<'js>, question: &str) -> Result<Option<Function<'js>>, NoEntry> {
-    let found = ctx
-        .eval::<Value<'js>, _>(question)
-        .map_err(NoEntry::Threw)?;
-    Ok(found.into_function())
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::frame::{self, Frame};
@@ -18,7 +18,7 @@ const CPU_LIMIT_SIGNAL: i32 = 24;
 pub(crate) struct Worker {
     child: Child,
     input: ChildStdin,
-    output: ChildStdout,
+    output: BufReader<ChildStdout>,
 }
 
 impl Worker {
@@ -42,7 +42,7 @@ impl Worker {
         Ok(Self {
             child,
             input,
-            output,
+            output: BufReader::new(output),
         })
     }
 
@@ -51,11 +51,15 @@ impl Worker {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a job and waits for its answer. A caller that gives up must drop the worker: the
-    /// late answer would be taken for the next one.
+    /// Sends a job and waits for its answer; more than one answer is an error. A caller that gives
+    /// up must drop the worker: the late answer would be taken for the next one.
     pub(crate) async fn ask(&mut self, job: &[u8]) -> io::Result<Frame> {
         self.input.write_all(job).await?;
-        frame::read_async(&mut self.output).await
+        let answer = frame::read_async(&mut self.output).await?;
+        match self.output.buffer().is_empty() {
+            true => Ok(answer),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
     /// Ends it and tells whether the kernel's CPU limit had done so already.

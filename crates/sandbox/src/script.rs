@@ -1,5 +1,6 @@
 //! One job within a realm: load the script, call it, read what it returned.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use dunlin_types::Code;
@@ -10,8 +11,11 @@ use rquickjs::{Array, Coerced, Ctx, Error, Function, Object, Value};
 use crate::entry::{self, Entry, NoEntry};
 use crate::failure;
 use crate::frame::{Failed, Form, Job, Outcome, Returned, Task};
-use crate::realm::Realm;
+use crate::realm::{Entered, Meter, Realm};
 use crate::report::ScriptError;
+
+/// A script that is about to run, unless it does not compile.
+type Entering<'js> = rquickjs::Result<Entered<'js>>;
 
 /// What is left of a run once its realm is gone.
 pub(crate) struct Run {
@@ -20,23 +24,24 @@ pub(crate) struct Run {
 }
 
 /// Does the job; every way out of it is an outcome.
-pub(crate) fn run(realm: &Realm, job: &Job, code: &str, payload: &str) -> Run {
-    realm.meter.allow(Duration::from_millis(job.cpu_ms));
-    let done = realm.context.with(|ctx| {
+pub(crate) fn run(realm: &mut Realm, job: &Job, code: &str, payload: &str) -> Run {
+    let meter = Rc::clone(&realm.meter);
+    meter.allow(Duration::from_millis(job.cpu_ms));
+    let done = realm.enter(code, |ctx, entered| {
         let script = Script {
             ctx,
-            realm,
+            meter: &meter,
             cpu_ms: job.cpu_ms,
         };
         match job.task {
-            Task::Check => script.load(code).map(|_| (Outcome::Checked, Vec::new())),
+            Task::Check => script.load(entered).map(|_| (Outcome::Checked, Vec::new())),
             Task::Run => script
-                .call(job, code, payload)
+                .call(job, entered, payload)
                 .map(|(returned, payload)| (Outcome::Returned(returned), payload)),
         }
     });
     // An operation that never asked the interrupt handler ends late; it is over the limit still.
-    let done = done.and_then(|done| match realm.meter.over() {
+    let done = done.and_then(|done| match meter.over() {
         true => Err(failure::deadline(job.cpu_ms)),
         false => Ok(done),
     });
@@ -60,21 +65,21 @@ fn unusable(message: impl Into<String>) -> ScriptError {
 
 struct Script<'a, 'js> {
     ctx: Ctx<'js>,
-    realm: &'a Realm,
+    meter: &'a Meter,
     cpu_ms: u64,
 }
 
 impl<'js> Script<'_, 'js> {
     fn explain(&self, error: Error, otherwise: Code) -> ScriptError {
-        failure::explain(&self.ctx, &self.realm.meter, self.cpu_ms, error, otherwise)
+        failure::explain(&self.ctx, self.meter, self.cpu_ms, error, otherwise)
     }
 
     fn threw(&self) -> impl Fn(Error) -> ScriptError {
         |error| self.explain(error, Code::TransformThrew)
     }
 
-    fn load(&self, code: &str) -> Result<Entry<'js>, ScriptError> {
-        entry::load(&self.ctx, code).map_err(|none| match none {
+    fn load(&self, entered: Entering<'js>) -> Result<Entry<'js>, ScriptError> {
+        entry::load(entered).map_err(|none| match none {
             NoEntry::Threw(error) => {
                 let mut error = self.explain(error, Code::TransformThrew);
                 let unread = error.message.starts_with("SyntaxError");
@@ -93,10 +98,10 @@ impl<'js> Script<'_, 'js> {
     fn call(
         &self,
         job: &Job,
-        code: &str,
+        entered: Entering<'js>,
         payload: &str,
     ) -> Result<(Returned, Vec<u8>), ScriptError> {
-        let function = self.load(code)?;
+        let function = self.load(entered)?;
         let event = self
             .ctx
             .json_parse(payload)

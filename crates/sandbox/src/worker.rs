@@ -60,14 +60,13 @@ fn renew_cpu() -> io::Result<()> {
 }
 
 fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
+    let mut realm = Realm::new().map_err(io::Error::other)?;
     loop {
-        // Made while nobody waits: the next job finds its realm ready.
-        let realm = Realm::new().map_err(io::Error::other)?;
         let Some(frame) = frame::read(input)? else {
             return Ok(());
         };
         renew_cpu()?;
-        let run = answer(&realm, &frame);
+        let run = answer(&mut realm, &frame);
         let worn = is_worn(&run.outcome);
         let head = Answer {
             outcome: run.outcome,
@@ -80,10 +79,11 @@ fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
             // An interpreter out of memory or interrupted is not safe to take down in order.
             std::process::exit(0);
         }
+        realm.ready();
     }
 }
 
-fn answer(realm: &Realm, frame: &Frame) -> Run {
+fn answer(realm: &mut Realm, frame: &Frame) -> Run {
     let job = serde_json::from_slice::<Job>(&frame.head).ok();
     let code = str::from_utf8(&frame.text).ok();
     let payload = str::from_utf8(&frame.payload).ok();

@@ -163,6 +163,9 @@ pub const REPLAYS_WAITING_MAX: usize = 5_000;
 pub const TASK_SLICE_MESSAGES: usize = 500;
 /// Longest span that a task may reach back (Svix: 14 days for recovery).
 pub const TASK_SPAN_MS_MAX: i64 = 90 * DAY_MS;
+/// Messages that are tried at endpoints and not kept, at a time: they wait in no lane, so they must
+/// not become a way around it.
+pub const TRIALS_AT_ONCE_MAX: usize = 16;
 /// One delivery attempt: connect, headers and body together.
 pub const DELIVERY_TIMEOUT_MS: u64 = 15_000;
 /// Connecting for a delivery attempt or a call.
@@ -210,6 +213,10 @@ pub const TRANSFORM_WALL_MS_MAX: u64 = 1_500;
 pub const TRANSFORM_HEAP_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Stack of one transformation.
 pub const TRANSFORM_STACK_BYTES_MAX: usize = 512 * 1024;
+/// Compiled transformations that a worker keeps, each with the memory it begins with.
+pub const TRANSFORM_SCRIPTS_KEPT_MAX: usize = 64;
+/// Memory of a worker's compiled transformations together.
+pub const TRANSFORM_SCRIPTS_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Console output of one transformation that is kept.
 pub const TRANSFORM_LOG_BYTES_MAX: usize = 64 * 1024;
 /// Console lines of one transformation that are kept.
@@ -404,6 +411,33 @@ pub const TRANSFORM_VARIABLES_BYTES_MAX: usize = 64 * 1024;
 pub const REPEATS_COUNTED_MAX: usize = 10_000;
 /// Runs of one event that an explanation looks at.
 pub const EXPLAINED_RUNS_MAX: usize = 5_000;
+
+/// Members of a `tracestate` that are looked at; more are not allowed (W3C Trace Context).
+pub const TRACE_STATE_MEMBERS_MAX: usize = 32;
+/// Deliveries of a message that a trace from end to end shows.
+pub const JOURNEY_DELIVERIES_MAX: usize = 50;
+/// Attempts of a message that such a trace reads; few messages have more than eight for each endpoint.
+pub const JOURNEY_ATTEMPTS_READ_MAX: usize = 1_000;
+/// Attempts of one delivery that it shows: more than the usual schedule has.
+pub const JOURNEY_ATTEMPTS_MAX: usize = 20;
+/// Runs of one event that it shows.
+pub const JOURNEY_RUNS_MAX: usize = 50;
+/// Steps of one run that it shows; the run's own trace has them all.
+pub const JOURNEY_STEPS_MAX: usize = 100;
+/// Events of one step that it shows.
+pub const JOURNEY_EVENTS_MAX: usize = 20;
+/// How often an event leads to a run that leads to an event before it stops: chains that are longer
+/// are mostly loops.
+pub const JOURNEY_GENERATIONS_MAX: usize = 8;
+/// How many events and runs it goes up from what was asked for. Three nodes for each generation keep
+/// the answer below the 128 levels that readers of JSON take.
+pub const JOURNEY_CLIMB_MAX: usize = 60;
+/// Nodes of one such trace, besides the way to what was asked for: a page that people can look at.
+pub const JOURNEY_NODES_MAX: usize = 2_000;
+/// Steps and their attempts that it reads, drawn or not: each may carry megabytes.
+pub const JOURNEY_SPANS_READ_MAX: usize = 5_000;
+/// Events at the instant of a run's end among which those are looked for that tell of it.
+pub const JOURNEY_TOLD_READ_MAX: usize = 100;
 
 /// Jobs over many runs (bulk cancellations and replays) at work at a time: each reads and decides
 /// beside everybody else.

@@ -11,6 +11,7 @@ use super::currency;
 use super::date::{Cycle, DateFormat, Digits, Month};
 use super::number::{Display, NumberFormat, Style};
 use super::words::{self, Length};
+use crate::host::put;
 
 /// Decimals V8 accepts.
 const FRACTION_DIGITS_MAX: f64 = 100.0;
@@ -67,10 +68,6 @@ pub(crate) fn install<'js>(ctx: &Ctx<'js>) -> Result<()> {
 
 fn prototype<'js>(ctx: &Ctx<'js>, class: &str) -> Result<Object<'js>> {
     ctx.globals().get::<_, Object<'js>>(class)?.get("prototype")
-}
-
-fn put<'js>(target: &Object<'js>, name: &str, function: Function<'js>) -> Result<()> {
-    target.set(name, function.with_name(name)?)
 }
 
 fn number_text<'js>(

@@ -8,6 +8,7 @@
 mod attacks;
 mod common;
 mod contract;
+mod fresh;
 mod pool;
 mod same_as_v8;
 mod saving;
