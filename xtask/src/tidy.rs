@@ -14,6 +14,7 @@ mod generated_docs;
 mod module_heads;
 mod purity;
 mod secret_compare;
+mod secret_debug;
 mod workplace;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use anyhow::bail;
 use crate::tree::Tree;
 
 /// Every rule.
-const RULES: [fn(&Tree) -> Vec<Problem>; 12] = [
+const RULES: [fn(&Tree) -> Vec<Problem>; 13] = [
     banned_text::check,
     crate_edges::check,
     dead_files::check,
@@ -36,6 +37,7 @@ const RULES: [fn(&Tree) -> Vec<Problem>; 12] = [
     module_heads::check,
     purity::check,
     secret_compare::check,
+    secret_debug::check,
     workplace::check,
 ];
 

@@ -6,7 +6,7 @@ use crate::guard::AddressPolicy;
 use crate::proxy::Proxy;
 
 /// The operator's settings. Nothing of them comes from the environment's usual variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct OutboundRules {
     /// Networks (`10.1.0.0/16`), addresses or host names that endpoints may have although they are
     /// not on the public internet. A metadata address is opened only by naming it in full.
@@ -15,7 +15,7 @@ pub struct OutboundRules {
     pub https_only: bool,
     /// Whether endpoints may go without a check of certificates.
     pub insecure_tls: bool,
-    /// A proxy for outgoing requests: `http://` or `socks5://`.
+    /// A proxy for outgoing requests: `http://` or `socks5://`, with a password maybe.
     pub proxy: Option<String>,
     /// What is reached without it: domains, addresses, networks or `*`.
     pub no_proxy: Vec<String>,

@@ -22,7 +22,7 @@ pub(crate) enum Task {
 }
 
 /// Head of a message to the worker; the code is its text, the event its payload.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) task: Task,
     pub(crate) cpu_ms: u64,

@@ -9,7 +9,7 @@ use dunlin_types::Code;
 use serde::{Deserialize, Serialize};
 
 /// One run of a transformation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TransformRequest {
     /// The script.
     pub code: Arc<str>,

@@ -68,7 +68,7 @@ const ROTATE_EXAMPLES: &str = "Examples:
 The server has to be stopped. After a crash, do it again: it goes on where it ended.";
 
 /// Durable functions on payment webhooks.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "dunlin", version, about = ABOUT, after_help = EXAMPLES)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
@@ -79,7 +79,7 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Start the development server: open, on loopback, data in ./.dunlin
     #[command(after_help = DEV_EXAMPLES)]
@@ -104,7 +104,7 @@ enum Command {
 }
 
 /// Settings of both servers, as flags. Field names are the keys of the file.
-#[derive(Args, Debug, Default, Serialize)]
+#[derive(Args, Default, Serialize)]
 pub(crate) struct ServerArgs {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", help_heading = "Listening")]
@@ -174,7 +174,7 @@ pub(crate) struct ServerArgs {
 }
 
 /// `dunlin dev`
-#[derive(Args, Debug, Default, Serialize)]
+#[derive(Args, Default, Serialize)]
 pub(crate) struct DevArgs {
     #[command(flatten)]
     #[serde(flatten)]
@@ -198,7 +198,7 @@ pub(crate) struct DevArgs {
 }
 
 /// `dunlin start`
-#[derive(Args, Debug, Default, Serialize)]
+#[derive(Args, Default, Serialize)]
 pub(crate) struct StartArgs {
     /// Key shared with the apps, an even number of hex digits (better DUNLIN_SIGNING_KEY)
     #[arg(
@@ -271,7 +271,7 @@ pub(crate) struct DemoArgs {
 }
 
 /// `dunlin trigger`
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct TriggerArgs {
     /// Event type, such as payment.succeeded
     #[arg(required_unless_present = "list")]
@@ -331,7 +331,7 @@ pub(crate) struct TriggerArgs {
 }
 
 /// `dunlin connect-dodo`
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct ConnectDodoArgs {
     /// Which of Dodo's two worlds: test or live, each with keys of its own
     #[arg(long, value_name = "MODE", default_value = "test", value_parser = ["test", "live"])]
@@ -383,7 +383,7 @@ pub(crate) struct SimulateArgs {
 }
 
 /// `dunlin rotate-seal-key`
-#[derive(Args, Debug, Default, Serialize)]
+#[derive(Args, Default, Serialize)]
 pub(crate) struct RotateSealKeyArgs {
     /// Folder of the data [default: ./.dunlin]
     #[arg(long, value_name = "FOLDER")]

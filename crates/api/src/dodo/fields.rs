@@ -12,7 +12,7 @@ use crate::svix::check;
 use crate::svix::fields::{bad_field, checked_metadata, given};
 
 /// A new webhook.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct WebhookIn {
     url: Option<String>,

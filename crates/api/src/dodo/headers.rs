@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route("/webhooks/{id}/headers", get(read).patch(patch))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct HeadersIn {
     headers: BTreeMap<String, String>,
 }

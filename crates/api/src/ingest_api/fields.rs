@@ -16,7 +16,7 @@ use crate::error::Refused;
 use crate::svix::fields::{bad, bad_field, checked_metadata, checked_uid, given};
 
 /// A new source, or all fields of one.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct SourceIn {
     name: String,
     #[serde(rename = "type")]
@@ -27,7 +27,7 @@ pub(super) struct SourceIn {
 }
 
 /// Some fields of a source.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct SourcePatch {
     name: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct SourcePatch {
 }
 
 /// What a field that is absent means is up to the request.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ConfigIn {
     secret: Option<String>,

@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/api/v1/connector/simulate", post(alone))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SimulateIn {
     code: String,

@@ -47,7 +47,7 @@ pub(crate) async fn changing() -> MutexGuard<'static, ()> {
 }
 
 /// The part of the body that makes a transformation.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct TransformationIn {
     code: Option<String>,
     enabled: Option<bool>,
@@ -55,7 +55,7 @@ struct TransformationIn {
 }
 
 /// A new endpoint, or the new fields of one.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointIn {
     url: Option<String>,
@@ -169,7 +169,7 @@ async fn transformation(
 }
 
 /// Fields to change: what is absent stays, what is null goes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct EndpointPatch {
     url: Option<String>,

@@ -180,7 +180,7 @@ pub(crate) fn shown_secret(secret: &Secret) -> String {
 }
 
 /// The body of a rotation.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RotateIn {
     key: Option<String>,

@@ -23,12 +23,12 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route(path, get(read).put(replace).patch(patch))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct HeadersIn {
     headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HeadersPatch {
     #[serde(default)]

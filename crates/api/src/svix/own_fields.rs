@@ -13,7 +13,7 @@ use crate::error::Refused;
 use crate::state::Api;
 
 /// Fields to set: what is absent stays, what is null goes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct OwnFields {
     paused: Option<bool>,
@@ -28,7 +28,7 @@ pub(super) struct OwnFields {
     tls: Option<Option<TlsIn>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct TlsIn {
     ca: Option<String>,

@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route(path, get(read).patch(patch))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct TransformationPatch {
     #[serde(deserialize_with = "given")]
