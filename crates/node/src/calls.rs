@@ -137,7 +137,7 @@ fn message(
     );
     let request_id = request_id.to_string();
     let body = body(shared, call, &run_id, &job_id, &request_id);
-    let mut headers = HeaderMap::with_capacity(10);
+    let mut headers = HeaderMap::with_capacity(11);
     headers.insert(
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
@@ -163,6 +163,11 @@ fn message(
         "x-inngest-req-version",
         HeaderValue::from(i64::from(call.state.version)),
     );
+    // SDKs hand it on with the events that a step sends; without a `traceparent` beside it, nobody
+    // takes it for the context of a trace of their own.
+    let state = HeaderValue::from_str(&format!("dunlin={run_id}"))
+        .map_err(|_| Coded::plain(Code::ConfigBad))?;
+    headers.insert("tracestate", state);
     if let Some(key) = &shared.options.signing_key {
         let signature = HeaderValue::from_str(&key.sign(&body, now))
             .map_err(|_| Coded::plain(Code::ConfigBad))?;

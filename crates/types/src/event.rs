@@ -11,6 +11,8 @@ use crate::{Payload, Seq, Timestamp, Ulid};
 pub enum EventOrigin {
     /// The event API.
     Api,
+    /// The event API, where the sender said that a step of that run sends it.
+    Run(Seq),
     /// A message that passed an endpoint with the card `inngest`; the message's row.
     Message(Seq),
     /// The engine itself.

@@ -166,7 +166,7 @@ fn event_facts(reader: &mut dyn Reader, seq: Seq) -> StoreResult<Option<EventFac
     };
     let repeats = match event.origin {
         EventOrigin::Message(message) => repeats(reader, message)?,
-        EventOrigin::Api | EventOrigin::Internal => Repeats::default(),
+        EventOrigin::Api | EventOrigin::Run(_) | EventOrigin::Internal => Repeats::default(),
     };
     Ok(Some(EventFacts {
         then: reader.functions_at(seq)?,
@@ -196,7 +196,7 @@ fn runs(reader: &mut dyn Reader, event: Seq) -> StoreResult<Vec<RunView>> {
     Ok(runs)
 }
 
-fn repeats(reader: &mut dyn Reader, message: Seq) -> StoreResult<Repeats> {
+pub(crate) fn repeats(reader: &mut dyn Reader, message: Seq) -> StoreResult<Repeats> {
     let mut told = Repeats::default();
     let mut page = Page::oldest(PAGE_ITEMS_MAX);
     while told.count < REPEATS_COUNTED_MAX {

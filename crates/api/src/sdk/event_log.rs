@@ -52,7 +52,7 @@ impl EventOut {
             account_id: ACCOUNT_ID,
             environment_id: ENVIRONMENT_ID,
             source: match event.origin {
-                EventOrigin::Api => "",
+                EventOrigin::Api | EventOrigin::Run(_) => "",
                 EventOrigin::Message(_) => "webhook",
                 EventOrigin::Internal => "internal",
             },

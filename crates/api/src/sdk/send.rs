@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use dunlin_types::{Code, Coded, NewEvent, Ulid};
-use dunlin_wire::ingest::{EventSeed, ParsedEvents, parse_events};
+use dunlin_types::limits::TRACE_STATE_MEMBERS_MAX;
+use dunlin_types::{Code, Coded, EventOrigin, NewEvent, Seq, Ulid};
+use dunlin_wire::ingest::{EventSeed, ParsedEvent, ParsedEvents, parse_events};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -15,21 +16,47 @@ use super::output;
 use crate::error::{Refused, Reply};
 use crate::state::Api;
 
-/// What `x-inngest-event-id-seed` says.
-pub(super) struct Seed(Option<EventSeed>);
+/// What the headers say of the events.
+pub(super) struct Sender {
+    /// `x-inngest-event-id-seed`.
+    seed: Option<EventSeed>,
+    /// The run whose step sends them: calls carry it, and SDKs hand it on.
+    run: Option<Seq>,
+}
 
-impl<S: Sync> FromRequestParts<S> for Seed {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let header = parts.headers.get("x-inngest-event-id-seed");
-        let text = header.and_then(|value| value.to_str().ok());
-        Ok(Self(text.and_then(EventSeed::parse)))
+impl Sender {
+    /// The parsed events, with what the headers say.
+    fn named(&self, events: Vec<ParsedEvent>) -> Vec<NewEvent> {
+        let origin = self.run.map_or(EventOrigin::Api, EventOrigin::Run);
+        let named = |parsed: ParsedEvent| NewEvent {
+            origin,
+            ..parsed.event
+        };
+        events.into_iter().map(named).collect()
     }
 }
 
-pub(super) async fn send(State(api): State<Api>, Seed(seed): Seed, body: Bytes) -> Reply {
-    let ParsedEvents { events, error } = parse_events(&body, seed.as_ref());
+/// The run that a `tracestate` names.
+fn run_of(state: &str) -> Option<Seq> {
+    let mut members = state.split(',').take(TRACE_STATE_MEMBERS_MAX);
+    let run = members.find_map(|member| member.trim().strip_prefix("dunlin="))?;
+    run.parse::<Ulid>().ok()?.seq()
+}
+
+impl<S: Sync> FromRequestParts<S> for Sender {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let text = |name: &str| parts.headers.get(name)?.to_str().ok();
+        Ok(Self {
+            seed: text("x-inngest-event-id-seed").and_then(EventSeed::parse),
+            run: text("tracestate").and_then(run_of),
+        })
+    }
+}
+
+pub(super) async fn send(State(api): State<Api>, sender: Sender, body: Bytes) -> Reply {
+    let ParsedEvents { events, error } = parse_events(&body, sender.seed.as_ref());
     let seconds = events.iter().filter(|event| event.ts_was_seconds).count();
     if seconds > 0 {
         tracing::warn!(
@@ -37,7 +64,7 @@ pub(super) async fn send(State(api): State<Api>, Seed(seed): Seed, body: Bytes) 
             "ts was given in seconds; it was read as such"
         );
     }
-    let events: Vec<NewEvent> = events.into_iter().map(|parsed| parsed.event).collect();
+    let events = sender.named(events);
     let ids = match events.is_empty() {
         true => Vec::new(),
         false => api.node.append_events(events).await?,
@@ -72,17 +99,16 @@ fn refused(ids: &[Ulid], error: Coded) -> Refused {
 }
 
 /// One event, in the second version of the API.
-pub(super) async fn send_one(State(api): State<Api>, Seed(seed): Seed, body: Bytes) -> Reply {
+pub(super) async fn send_one(State(api): State<Api>, sender: Sender, body: Bytes) -> Reply {
     if body.trim_ascii_start().first() == Some(&b'[') {
         let detail = "the body must be one event object";
         return Err(Refused::new(Code::EventBodyBad, detail));
     }
-    let ParsedEvents { events, error } = parse_events(&body, seed.as_ref());
+    let ParsedEvents { events, error } = parse_events(&body, sender.seed.as_ref());
     if let Some(error) = error {
         return Err(error.into());
     }
-    let events = events.into_iter().map(|parsed| parsed.event).collect();
-    let ids = api.node.append_events(events).await?;
+    let ids = api.node.append_events(sender.named(events)).await?;
     let id = ids.first().map(Ulid::to_string);
     Ok(output::v2(json!({ "eventId": id }), api.node.now()))
 }

@@ -40,30 +40,34 @@ pub(super) fn messages(
     filter: &MessageFilter,
     page: Page,
 ) -> Result<Vec<Arc<Message>>> {
+    let mut places = Vec::new();
     if filter.event_types.is_empty() {
-        return messages_of(db, filter, None, page);
-    }
-    // An index gives the rows of one type in order, not those of several.
-    let mut rows = Vec::new();
-    for name in &filter.event_types {
-        if let Some(number) = names::find(db, name)? {
-            rows.extend(messages_of(db, filter, Some(number), page)?);
+        places = places_of(db, filter, None, page)?;
+    } else {
+        // An index gives the rows of one type in order, not those of several.
+        for name in &filter.event_types {
+            if let Some(number) = names::find(db, name)? {
+                places.extend(places_of(db, filter, Some(number), page)?);
+            }
         }
+        places.sort_unstable();
+        if !page.ascending {
+            places.reverse();
+        }
+        places.truncate(page.limit());
     }
-    rows.sort_unstable_by_key(|row| row.seq);
-    if !page.ascending {
-        rows.reverse();
-    }
-    rows.truncate(page.items);
-    Ok(rows)
+    // Only then the rows themselves, so that none is read for nothing.
+    let rows = places.into_iter().map(|seq| message(db, seq));
+    rows.filter_map(Result::transpose).collect()
 }
 
-fn messages_of(
+/// Where messages of at most one type are.
+fn places_of(
     db: &Connection,
     filter: &MessageFilter,
     event_type: Option<i64>,
     page: Page,
-) -> Result<Vec<Arc<Message>>> {
+) -> Result<Vec<Seq>> {
     let labels = [(Label::Channel, &filter.channel), (Label::Tag, &filter.tag)];
     let mut labels = labels
         .into_iter()
@@ -71,10 +75,10 @@ fn messages_of(
     // Where a label is asked for, its list is the shortest one, and in order.
     let mut sql = match labels.next() {
         Some(label) => format!(
-            "SELECT {MESSAGE} FROM message_label CROSS JOIN message ON seq = message \
+            "SELECT seq FROM message_label CROSS JOIN message ON seq = message \
              WHERE label = {label} AND +app = ?1"
         ),
-        None => format!("SELECT {MESSAGE} FROM message WHERE app = ?1"),
+        None => "SELECT seq FROM message WHERE app = ?1".to_owned(),
     };
     let labelled = filter.channel.is_some() || filter.tag.is_some();
     let order = if labelled { "message" } else { "seq" };
@@ -100,13 +104,13 @@ fn messages_of(
     // Its text is another each time, so it is not worth a place among the kept statements.
     let mut statement = db.prepare(&sql)?;
     statement
-        .query_map([int(filter.app)], |row| message_row(db, row))?
+        .query_map([int(filter.app)], |row| col_seq(row, 0))?
         .collect()
 }
 
 /// The first place in a table whose rows come in the order of time from which on nothing is older
 /// than that instant.
-fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i64> {
+pub(super) fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i64> {
     let sql = format!("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM {table}");
     let (mut low, max): (i64, i64) = db
         .prepare_cached(&sql)?

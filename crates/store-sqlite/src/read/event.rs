@@ -9,6 +9,7 @@ use dunlin_types::{
 };
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
+use super::delivery::first_at;
 use super::{known, list, page_sql};
 use crate::names;
 use crate::pack::{Part, bad, blob, col_at, col_bytes, col_payload, col_seq, int};
@@ -52,7 +53,15 @@ pub(super) fn events(
             let Some(number) = names::find(db, name)? else {
                 return Ok(Vec::new());
             };
-            let sql = format!("SELECT {COLUMNS} FROM event WHERE {times} AND name = ?3{page}");
+            // Places follow the times, so what is older or newer is not looked at.
+            let mut places = String::new();
+            for (sign, at) in [(">=", filter.received_from), ("<", filter.received_until)] {
+                if let Some(at) = at {
+                    places.push_str(&format!(" AND seq {sign} {}", first_at(db, "event", at)?));
+                }
+            }
+            let sql =
+                format!("SELECT {COLUMNS} FROM event WHERE {times} AND name = ?3{places}{page}");
             list(db, &sql, params![from, until, number], |row| read(db, row))
         }
     }
@@ -69,7 +78,8 @@ fn read(db: &Connection, row: &Row<'_>) -> Result<LoggedEvent> {
         })
     };
     let origin = match row.get(1)? {
-        0 => EventOrigin::Api,
+        0 if of == Seq(0) => EventOrigin::Api,
+        0 => EventOrigin::Run(of),
         1 => EventOrigin::Message(of),
         2 => EventOrigin::Internal,
         4 => return Ok(lifecycle(Lifecycle::Finished)),

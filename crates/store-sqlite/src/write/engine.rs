@@ -100,6 +100,8 @@ impl Rows<'_> {
         let name = self.name(&event.name)?;
         let (kind, of) = match event.origin {
             EventOrigin::Api => (0, Seq(0)),
+            // `ref` is 0 for those that no run sent.
+            EventOrigin::Run(run) => (0, run),
             EventOrigin::Message(message) => (1, message),
             EventOrigin::Internal => (2, Seq(0)),
         };

@@ -60,6 +60,7 @@ pub(super) fn event(n: u64) -> Arc<Event> {
         origin: match n % 4 {
             0 => EventOrigin::Message(Seq(n / 2)),
             1 => EventOrigin::Internal,
+            2 => EventOrigin::Run(Seq(n / 2)),
             _ => EventOrigin::Api,
         },
     })
