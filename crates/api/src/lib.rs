@@ -15,6 +15,7 @@ mod hosts;
 mod idempotency;
 mod inbound;
 mod ingest_api;
+mod journey;
 pub mod policy;
 pub mod samples;
 mod sdk;
@@ -39,6 +40,7 @@ pub fn router(api: Api) -> Router {
         .merge(svix::routes())
         .merge(dodo::routes())
         .merge(explain::routes())
+        .merge(journey::routes())
         .merge(flow::routes())
         .merge(simulate::routes())
         .merge(sdk::routes())

@@ -80,7 +80,7 @@ pub(super) fn explain(facts: &MessageFacts, now: Timestamp) -> Explanation {
 }
 
 /// What people know an endpoint by. URLs may hold secrets behind the host.
-pub(super) fn name_of(config: &EndpointConfig) -> String {
+pub(crate) fn name_of(config: &EndpointConfig) -> String {
     if !config.description.is_empty() {
         return config.description.clone();
     }

@@ -95,7 +95,7 @@ fn triggers(function: &FunctionRow) -> impl Iterator<Item = (&str, Option<&str>)
 }
 
 /// Whether the function has a trigger for events of that name.
-pub(super) fn knows(function: &FunctionRow, name: &str) -> bool {
+pub(crate) fn knows(function: &FunctionRow, name: &str) -> bool {
     triggers(function).any(|(trigger, _)| covers(trigger, name))
 }
 

@@ -10,6 +10,11 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::endpoints::name_of;
+pub(crate) use self::functions::knows;
+pub(crate) use self::load::repeats;
+pub(crate) use self::shape::Repeats;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;

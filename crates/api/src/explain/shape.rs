@@ -84,9 +84,9 @@ pub(super) struct NearMiss {
 
 /// How often the message came again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Repeats {
-    pub(super) count: usize,
-    pub(super) last: Option<String>,
+pub(crate) struct Repeats {
+    pub(crate) count: usize,
+    pub(crate) last: Option<String>,
     /// Whether one of them had another body.
-    pub(super) conflict: bool,
+    pub(crate) conflict: bool,
 }
