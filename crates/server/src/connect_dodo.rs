@@ -132,7 +132,10 @@ impl Server {
     async fn set_secret(&self, source: &Source, secret: &Secret) -> Result<bool, Failure> {
         let path = self.path("/secret");
         let current = self.client.ask(Method::GET, &path, None).await?;
-        if current["key"].as_str().is_some_and(|key| secret.matches(key)) {
+        if current["key"]
+            .as_str()
+            .is_some_and(|key| secret.matches(key))
+        {
             return Ok(false);
         }
         let grace_secs = match source.is_new {
