@@ -87,6 +87,11 @@ pub(crate) async fn server_over(
 }
 
 impl Server {
+    /// For an app that calls back.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub(crate) async fn ask(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
@@ -100,6 +105,14 @@ impl Server {
             assert_eq!(body["error_code"], code);
         }
         Reply { status, code, text }
+    }
+
+    /// The headers and the body of the answer.
+    pub(crate) async fn whole(&self, request: Request<Body>) -> (http::HeaderMap, String) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.headers, String::from_utf8(body.to_vec()).unwrap())
     }
 
     async fn send(&self, method: &str, path: &str, body: String) -> Reply {

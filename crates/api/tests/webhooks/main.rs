@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by it")]
 
 mod access;
+mod apart;
 mod blocked;
+mod certificates;
 mod dodo;
 mod endpoints;
 mod event_types;
@@ -11,7 +13,11 @@ mod explain;
 mod harness;
 mod inbound;
 mod lists;
+mod lookups;
+mod receiver;
 mod refusals;
 mod schemes;
 mod simulate;
 mod sources;
+mod trace;
+mod trials;
