@@ -111,7 +111,11 @@ fn places_of(
 /// The first place in a table whose rows come in the order of time from which on nothing is older
 /// than that instant.
 pub(super) fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i64> {
-    let sql = format!("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM {table}");
+    // Together in one SELECT they would read the whole table.
+    let sql = format!(
+        "SELECT coalesce((SELECT min(seq) FROM {table}), 0), \
+         coalesce((SELECT max(seq) FROM {table}), 0)"
+    );
     let (mut low, max): (i64, i64) = db
         .prepare_cached(&sql)?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
