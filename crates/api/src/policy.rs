@@ -81,10 +81,11 @@ impl Route {
     }
 
     /// Whether a repetition with the same idempotency key is given the answer of the first time.
-    /// The core itself knows the repetition of a message.
+    /// The core itself knows the repetition of a message, and a search changes nothing.
     #[must_use]
     pub fn answers_once(&self) -> bool {
-        self.method == "POST" && self.who == Who::Admin && self.path != MESSAGES
+        let apart = [MESSAGES, SEARCH];
+        self.method == "POST" && self.who == Who::Admin && !apart.contains(&self.path)
     }
 
     /// Whether it changes nothing.
@@ -96,6 +97,8 @@ impl Route {
 
 /// Where messages are made.
 const MESSAGES: &str = "/api/v1/app/{app}/msg";
+/// Where messages are looked for.
+const SEARCH: &str = "/api/v1/app/{app}/msg/search";
 const NOTHING: usize = 0;
 const SMALL: usize = 64 * 1024;
 
@@ -320,6 +323,10 @@ pub const TABLE: &[Route] = &[
     manage("POST", "/api/v1/app/{app}/msg/expunge-all-contents").integration(),
     manage("DELETE", "/api/v1/app/{app}/msg/{msg}/content").integration(),
     manage("GET", "/api/v1/app/{app}/msg/{msg}/raw").portal(ViewBase),
+    manage("POST", "/api/v1/app/{app}/msg/search").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/events").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/attempt").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/attempt").portal(ViewBase),
     manage(
         "GET",
         "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers",
@@ -334,6 +341,16 @@ pub const TABLE: &[Route] = &[
     manage("GET", "/api/v1/app/{app}/endpoint/{ep}/stats").portal(ViewBase),
     manage("GET", "/api/v1/app/{app}/endpoint/{ep}/attempt-stats").portal(ViewBase),
     manage("GET", "/api/v1/app/{app}/endpoint/{ep}/dead-letter").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/rate-limit-status").portal(ViewBase),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/mtls").portal(ViewBase),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}/mtls").portal(ManageEndpoint),
+    manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}/mtls").portal(ManageEndpoint),
+    manage("GET", "/api/v1/app/{app}/endpoint/{ep}/ca").portal(ViewBase),
+    manage("PUT", "/api/v1/app/{app}/endpoint/{ep}/ca").portal(ManageEndpoint),
+    manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}/ca").portal(ManageEndpoint),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/msg/test-attempt")
+        .body(MESSAGE_BODY_BYTES_MAX)
+        .portal(CreateAttempts),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/recover").portal(CreateAttempts),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/replay-missing").portal(CreateAttempts),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/bulk-replay").portal(CreateAttempts),
@@ -386,6 +403,7 @@ pub const TABLE: &[Route] = &[
         Who::SigningKeyOrAdmin,
         Shape::Svix,
     ),
+    read("/api/trace/{id}", Who::SigningKeyOrAdmin, Shape::Svix),
     // Functions, for operators.
     manage("POST", "/api/functions/{slug}/pause"),
     manage("POST", "/api/functions/{slug}/resume"),

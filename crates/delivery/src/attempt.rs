@@ -25,16 +25,34 @@ struct Tried {
 }
 
 /// What came of it, as its row tells.
-struct Report {
-    result: AttemptResult,
-    status: u16,
-    code: Option<Code>,
-    detail: String,
-    response: Bytes,
+pub(crate) struct Report {
+    pub(crate) result: AttemptResult,
+    pub(crate) status: u16,
+    pub(crate) code: Option<Code>,
+    pub(crate) detail: String,
+    pub(crate) response: Bytes,
+}
+
+/// The receiver answered with that.
+pub(crate) fn answered(status: u16, response: Bytes) -> Report {
+    let report = Report {
+        status,
+        response,
+        ..Report::of(AttemptResult::Succeeded)
+    };
+    match status {
+        200..300 => report,
+        _ => Report {
+            result: AttemptResult::Failed,
+            code: Some(Code::DeliveryFailed),
+            detail: format!("the receiver answered with status {status}"),
+            ..report
+        },
+    }
 }
 
 impl Report {
-    fn of(result: AttemptResult) -> Self {
+    pub(crate) fn of(result: AttemptResult) -> Self {
         Self {
             result,
             status: 0,
@@ -219,17 +237,10 @@ impl Delivery {
         if let (Some(endpoint), Some(reason)) = (endpoint, reason) {
             self.disable_endpoint(endpoint, reason, None, cx, out);
         }
-        let mut report = Report {
-            status: pace.status,
-            response,
-            ..Report::of(AttemptResult::Succeeded)
-        };
-        if (200..300).contains(&pace.status) {
+        let report = answered(pace.status, response);
+        if report.result == AttemptResult::Succeeded {
             self.succeeded(tried, report, cx, out);
         } else {
-            report.result = AttemptResult::Failed;
-            report.code = Some(Code::DeliveryFailed);
-            report.detail = format!("the receiver answered with status {}", pace.status);
             let stop = pace.status == 410 || control != Control::None;
             self.failed(tried, report, pace, stop, cx, out);
         }

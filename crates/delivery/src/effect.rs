@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_types::{Coded, Ksuid, NewEvent, Seq, Token};
+use dunlin_types::{Coded, Ksuid, NewEvent, Seq, Timestamp, Token};
 
 use crate::access::{Integration, PortalToken};
 use crate::{
@@ -88,6 +88,17 @@ pub struct Standing {
     pub pending: usize,
     /// Those of them that are under way.
     pub in_flight: usize,
+    /// That what is ready waits because the endpoint takes no more for now.
+    pub held: Option<Held>,
+}
+
+/// Deliveries that wait for an endpoint's rate, or as long as its receiver asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// When the one that has waited longest would have begun.
+    pub since: Timestamp,
+    /// When the next may begin.
+    pub until: Timestamp,
 }
 
 /// What somebody outside is told.

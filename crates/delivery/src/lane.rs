@@ -71,7 +71,7 @@ impl Lane {
         let Some((place, _)) = self.ready.first() else {
             return Room::None;
         };
-        let opens = self.opens.max(self.paced());
+        let opens = self.opens();
         if self.in_flight >= self.window.min(in_flight_max) {
             Room::None
         } else if *place == ASKED {
@@ -83,6 +83,18 @@ impl Lane {
         } else {
             Room::Now
         }
+    }
+
+    /// From when on its rate and its receiver let one more start.
+    pub(crate) fn opens(&self) -> Timestamp {
+        self.opens.max(self.paced())
+    }
+
+    /// The first that would start, were it not for its rate or its receiver. Samples don't wait.
+    pub(crate) fn first_held(&self, now: Timestamp) -> Option<(Seq, Seq)> {
+        let after_samples = (Seq(ASKED.0 + 1), Seq(0));
+        let first = self.ready.range(after_samples..).next().copied();
+        first.filter(|_| !self.paused && self.opens() > now)
     }
 
     /// The millisecond from which on the rate lets one more start.

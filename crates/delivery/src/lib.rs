@@ -31,6 +31,7 @@ mod secrets;
 mod source;
 mod tally;
 mod task;
+mod trial;
 mod write;
 
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub use access::{
 pub use application::{Application, DEFAULT_APPLICATION, NewApplication, Retention};
 pub use config::Config;
 pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
-pub use effect::{Answer, AttemptEffect, Effect, Emit, Outcome, Standing};
+pub use effect::{Answer, AttemptEffect, Effect, Emit, Held, Outcome, Standing};
 pub use endpoint::{Endpoint, EndpointConfig, EndpointTls, Transformation};
 pub use event_type::{EventType, EventTypeFields, NewEventType};
 pub use filter::{Filter, FilterError, FilterInput, Mismatch};
@@ -57,6 +58,7 @@ pub use secrets::SecretVersion;
 pub use source::{NewSource, Source, SourceFields};
 pub use tally::hour_of;
 pub use task::{NewTask, TaskFilter, TaskKind, TaskRow, TaskSlice, TaskStatus, order_key};
+pub use trial::trial_row;
 pub use write::{
     AttemptHeaders, AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState,
     EndpointVersionRow, HealthRow, Message, RepeatRow, TallyRow, Trigger, Write,
@@ -355,7 +357,8 @@ impl Delivery {
                 (token, Ok(Answer::Changed(1)))
             }
             Input::Standing { token, endpoint } => {
-                (token, Ok(Answer::Standing(self.queue.standing(endpoint))))
+                let standing = self.queue.standing(endpoint, cx.now);
+                (token, Ok(Answer::Standing(standing)))
             }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
             Input::StartTask { token, new } => (token, self.start_task(*new, cx, out)),

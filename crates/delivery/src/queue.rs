@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dunlin_types::{Seq, Timestamp, Token};
 
 use crate::lane::{ASKED, Lane, Room, Turn};
-use crate::{Attempted, DeliveryRow, Standing, Trigger};
+use crate::{Attempted, DeliveryRow, Held, Standing, Trigger};
 
 /// How many may be under way.
 #[derive(Clone, Copy, Debug)]
@@ -165,12 +165,23 @@ impl Queue {
     }
 
     /// How much an endpoint has to do.
-    pub(crate) fn standing(&self, endpoint: Seq) -> Standing {
+    pub(crate) fn standing(&self, endpoint: Seq, now: Timestamp) -> Standing {
         let lane = self.lanes.get(&endpoint);
         Standing {
             pending: self.pending_of(endpoint),
             in_flight: lane.map_or(0, |lane| lane.in_flight),
+            held: lane.and_then(|lane| self.held(lane, now)),
         }
+    }
+
+    /// Whether what is ready there waits for its rate or its receiver.
+    fn held(&self, lane: &Lane, now: Timestamp) -> Option<Held> {
+        let (_, first) = lane.first_held(now)?;
+        let row = &self.hot.get(&first)?.row;
+        Some(Held {
+            since: row.next_at.unwrap_or(row.created),
+            until: lane.opens(),
+        })
     }
 
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {

@@ -14,13 +14,14 @@ use dunlin_egress::{
 };
 use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
 use dunlin_turn::Input as TurnInput;
-use dunlin_types::{Code, Coded, EventOrigin, Secret, Timestamp, limits};
+use dunlin_types::{Code, Coded, EventOrigin, Secret, Seq, Timestamp, limits};
 use dunlin_wire::duration::parse_retry_after;
 use dunlin_wire::ingest::{CardMessage, card_event};
 use dunlin_wire::standard_webhooks::WebhookKey;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::failpoint::{CrashPoint, crash_point};
+use crate::given::Given;
 use crate::handle::Shared;
 
 /// What is to be sent, after the transformation.
@@ -28,6 +29,7 @@ struct Outgoing {
     method: String,
     url: String,
     body: Bytes,
+    /// The sender's, then the transformation's.
     headers: Vec<(String, String)>,
     cancel: bool,
 }
@@ -50,7 +52,10 @@ pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
     };
     let message = message(&shared, &effect).await;
     let outcome = match &message {
-        Ok(message) => attempt(&shared, &effect, message, started, &mut notes).await,
+        Ok(message) => {
+            let place = (&*effect.endpoint, effect.in_process);
+            attempt(&shared, place, message, started, &mut notes).await
+        }
         Err(error) => failed(error.clone()),
     };
     let event_type = match (&outcome, &message) {
@@ -99,25 +104,48 @@ async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>
     }
 }
 
+/// What comes of a message that is tried and belongs to no delivery.
+pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Message) -> Attempted {
+    let started = shared.clock.now();
+    let mut notes = Notes {
+        url: endpoint.config.url.clone(),
+        ..Notes::default()
+    };
+    let outcome = attempt(shared, (endpoint, false), message, started, &mut notes).await;
+    Attempted {
+        delivery: Seq(0),
+        attempt_no: 1,
+        outcome,
+        url: notes.url,
+        started,
+        ended: shared.clock.now(),
+        headers: notes.headers,
+        logs: notes.logs,
+        event_type: None,
+    }
+}
+
+/// Makes an attempt at an endpoint; the flag says whether the result is an event for this server's
+/// own log.
 async fn attempt(
     shared: &Shared,
-    effect: &AttemptEffect,
+    (endpoint, in_process): (&Endpoint, bool),
     message: &Message,
     now: Timestamp,
     notes: &mut Notes,
 ) -> AttemptOutcome {
     let logs = &mut notes.logs;
-    let outgoing = match transformed(shared, &effect.endpoint, message, logs).await {
+    let outgoing = match transformed(shared, endpoint, message, logs).await {
         Ok(outgoing) => outgoing,
         Err(error) => return failed(error),
     };
     notes.url.clone_from(&outgoing.url);
     if outgoing.cancel {
         AttemptOutcome::Cancelled
-    } else if effect.in_process {
+    } else if in_process {
         event(message, &outgoing.body, now)
     } else {
-        deliver(shared, &effect.endpoint, message, outgoing, now, notes).await
+        deliver(shared, endpoint, message, outgoing, now, notes).await
     }
 }
 
@@ -129,6 +157,10 @@ async fn transformed(
     logs: &mut Vec<String>,
 ) -> Result<Outgoing, Coded> {
     let config = &endpoint.config;
+    let Given {
+        raw_payload,
+        mut headers,
+    } = Given::of(message);
     let Some(script) = config
         .transformation
         .as_ref()
@@ -137,8 +169,8 @@ async fn transformed(
         return Ok(Outgoing {
             method: "POST".to_owned(),
             url: config.url.clone(),
-            body: message.body.clone(),
-            headers: Vec::new(),
+            body: raw_payload.map_or_else(|| message.body.clone(), Bytes::from),
+            headers,
             cancel: false,
         });
     };
@@ -157,21 +189,14 @@ async fn transformed(
         })
         .await;
     logs.extend(report.logs.into_iter().map(|line| line.text));
-    let Transformed {
-        method,
-        url,
-        payload,
-        headers,
-        cancel,
-        ..
-    } = report.result.map_err(|error| script_error(&error))?;
-    let headers = headers.into_iter().collect();
+    let made: Transformed = report.result.map_err(|error| script_error(&error))?;
+    headers.extend(made.headers);
     Ok(Outgoing {
-        method,
-        url,
-        body: payload,
+        method: made.method,
+        url: made.url,
+        body: made.payload,
         headers,
-        cancel,
+        cancel: made.cancel,
     })
 }
 
@@ -258,7 +283,8 @@ fn request(
     })
 }
 
-/// The endpoint's headers, then the transformation's, then the signature, which wins.
+/// The endpoint's headers, then the sender's and the transformation's, then the signature, which
+/// wins.
 fn headers(
     endpoint: &Endpoint,
     message: &Message,

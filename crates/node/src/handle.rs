@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) config: std::sync::RwLock<Arc<delivery::Config>>,
     pub(crate) apps: tokio::sync::watch::Sender<Arc<Vec<engine::config::AppRow>>>,
     pub(crate) counters: Counters,
+    /// For messages that are tried and not kept.
+    pub(crate) trials: tokio::sync::Semaphore,
 }
 
 /// Work of the node's own that `/test/idle` waits for.

@@ -13,6 +13,7 @@ mod clock;
 mod convert;
 mod failpoint;
 mod gateway;
+mod given;
 mod handle;
 mod inbox;
 mod looks;
@@ -23,6 +24,7 @@ mod readers;
 mod retention;
 mod start;
 mod tasks;
+mod trial;
 mod turns;
 mod writer;
 
@@ -33,6 +35,7 @@ pub use bulk::{
 pub use clock::Clock;
 pub use convert::ops_of;
 pub use failpoint::CrashPoint;
+pub use given::Given;
 pub use handle::{Answer, Node};
 pub use memory::memory_bytes_max_default;
 pub use options::{NodeOptions, ServerKind};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dunlin_delivery::{
-    Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskKind, TaskRow, TaskSlice,
-    TaskStatus, Verdict, hour_of, order_key, verdict,
+    Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskFilter, TaskKind, TaskRow,
+    TaskSlice, TaskStatus, Verdict, hour_of, order_key, verdict,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
 use dunlin_types::{Coded, Seq, limits};
@@ -136,16 +136,37 @@ fn key_of(config: &Config, endpoint: Seq, message: &Message) -> Option<u64> {
     order_key(&config.endpoint(endpoint)?.config, message)
 }
 
+/// The one list that is walked: of what tells the messages apart best. A list of several together
+/// might look at millions of rows before the first that fits, with a reader that others wait for.
+fn list(task: &TaskRow) -> MessageFilter {
+    let asked = &task.filter;
+    let tag = asked.tag.clone().filter(|_| asked.channel.is_none());
+    let labelled = asked.channel.is_some() || tag.is_some();
+    MessageFilter {
+        app: task.app,
+        event_types: match labelled {
+            true => Vec::new(),
+            false => asked.event_types.clone(),
+        },
+        channel: asked.channel.clone(),
+        tag,
+        from: asked.since,
+        until: asked.until,
+    }
+}
+
+/// Whether a message of that list is one that was asked for.
+fn is_asked(task: &TaskRow, message: &Message) -> bool {
+    let TaskFilter {
+        event_types, tag, ..
+    } = &task.filter;
+    (event_types.is_empty() || event_types.contains(&message.event_type))
+        && tag.as_ref().is_none_or(|tag| message.tags.contains(tag))
+}
+
 /// Messages within the span of which the task wants something.
 fn chosen(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
-    let filter = MessageFilter {
-        app: task.app,
-        event_types: task.filter.event_types.clone(),
-        channel: task.filter.channel.clone(),
-        tag: task.filter.tag.clone(),
-        from: task.filter.since,
-        until: task.filter.until,
-    };
+    let filter = list(task);
     let rows = reader.messages(&filter, page(task))?;
     let mut slice = TaskSlice {
         ended: rows.len() < limits::TASK_SLICE_MESSAGES,
@@ -172,7 +193,7 @@ fn wanted(
     task: &TaskRow,
     message: &Message,
 ) -> StoreResult<bool> {
-    if message.expired || message.test {
+    if message.expired || message.test || !is_asked(task, message) {
         return Ok(false);
     }
     let Some(endpoint) = task.endpoint else {

@@ -371,7 +371,9 @@ pub const LEDGER_KEPT_AHEAD_MS: i64 = 60 * 1000;
 pub const PAGE_ITEMS_MAX: usize = 250;
 /// Rows of the store that are read for one page of a list, kept or not.
 pub const LIST_ROWS_READ_MAX: usize = 2_000;
-/// Bodies that one page of a list carries, about; it ends early beyond them.
+/// Event types that one list of messages may name: each is a list of its own to walk.
+pub const LIST_EVENT_TYPES_MAX: usize = 64;
+/// Bodies that one page of a list reads, about; it ends early beyond them.
 pub const LIST_BODIES_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Names of sources.
 pub const SOURCE_NAME_CHARS_MAX: usize = 64;

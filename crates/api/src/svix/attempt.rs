@@ -25,6 +25,12 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/app/{app}/attempt/endpoint/{ep}", get(of_endpoint))
         .route("/api/v1/app/{app}/attempt/msg/{msg}", get(of_message))
+        // What older clients ask.
+        .route("/api/v1/app/{app}/msg/{msg}/attempt", get(of_message))
+        .route(
+            "/api/v1/app/{app}/msg/{msg}/endpoint/{ep}/attempt",
+            get(of_message_at),
+        )
         .route("/api/v1/app/{app}/msg/{msg}/attempt/{attempt}", get(one))
         .route(
             "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/headers",
@@ -294,19 +300,32 @@ async fn of_message(
     Path((app, msg)): Path<(String, String)>,
     asked: Asked,
 ) -> Reply {
+    let endpoint = asked.text("endpoint_id").map(str::to_owned);
+    of_message_and(api, (app, msg), endpoint, asked).await
+}
+
+async fn of_message_at(
+    State(api): State<Api>,
+    Path((app, msg, ep)): Path<(String, String, String)>,
+    asked: Asked,
+) -> Reply {
+    of_message_and(api, (app, msg), Some(ep), asked).await
+}
+
+async fn of_message_and(
+    api: Api,
+    (app, msg): (String, String),
+    endpoint: Option<String>,
+    asked: Asked,
+) -> Reply {
     let app = application(&api, &app)?;
     let message = read::message(&api, app.id, &msg).await?;
-    let of_endpoint = match asked.text("endpoint_id") {
-        Some(text) => {
-            let found = api
-                .node
-                .config()
-                .find_endpoint(app.id, text)
-                .map(|one| one.id);
-            Some(found.ok_or_else(|| Refused::plain(Code::NotFound))?)
-        }
-        None => None,
+    let named = |text: String| {
+        let config = api.node.config();
+        let found = config.find_endpoint(app.id, &text).map(|one| one.id);
+        found.ok_or_else(|| Refused::plain(Code::NotFound))
     };
+    let of_endpoint = endpoint.map(named).transpose()?;
     let filter = AttemptFilter {
         message: Some(message.seq),
         ..AttemptFilter::default()
@@ -320,14 +339,8 @@ async fn one(
     asked: Asked,
 ) -> Reply {
     let app = application(&api, &app)?;
-    let message = read::message(&api, app.id, &msg).await?;
-    let not_found = || Refused::plain(Code::NotFound);
-    let id = Ksuid::parse(KsuidKind::Attempt, &attempt).map_err(|_| not_found())?;
+    let (attempt, message) = read::attempt(&api, app.id, &msg, &attempt).await?;
     let around = Around::asked(&asked)?;
-    let found = api.node.read(move |reader| reader.attempt(id.seq)).await?;
-    let attempt = found
-        .filter(|attempt| attempt.id() == id && attempt.message == message.seq)
-        .ok_or_else(not_found)?;
     let shown = dressed(&api, Joined { attempt, message }, around).await?;
     Ok(axum::Json(shown).into_response())
 }
@@ -338,12 +351,8 @@ async fn headers(
     Path((app, msg, attempt)): Path<(String, String, String)>,
 ) -> Reply {
     let app = application(&api, &app)?;
-    let message = read::message(&api, app.id, &msg).await?;
-    let not_found = || Refused::plain(Code::NotFound);
-    let id = Ksuid::parse(KsuidKind::Attempt, &attempt).map_err(|_| not_found())?;
-    let found = api.node.read(move |reader| reader.attempt(id.seq)).await?;
-    let found = found.filter(|one| one.id() == id && one.message == message.seq);
-    let headers = found.ok_or_else(not_found)?.headers;
+    let (attempt, _) = read::attempt(&api, app.id, &msg, &attempt).await?;
+    let headers = attempt.headers;
     let hidden = |(_, value): &&(String, String)| value.starts_with("****");
     let all = headers.sent.iter().chain(&headers.received);
     let sensitive: Vec<&String> = all.filter(hidden).map(|(name, _)| name).collect();
@@ -356,6 +365,21 @@ async fn headers(
         "sensitive": sensitive,
     });
     Ok(axum::Json(body).into_response())
+}
+
+/// An attempt at a message that is not kept.
+pub(super) async fn shown_once(
+    api: &Api,
+    attempt: AttemptRow,
+    message: Message,
+    asked: &Asked,
+) -> Result<Value, Refused> {
+    let row = Joined {
+        attempt,
+        message: Arc::new(message),
+    };
+    let shown = dressed(api, row, Around::asked(asked)?).await?;
+    serde_json::to_value(shown).map_err(|_| Refused::plain(Code::StoreCorrupt))
 }
 
 /// A sample's attempt, as it was committed.

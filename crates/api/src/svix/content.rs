@@ -5,8 +5,9 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use dunlin_delivery::{Answer, Input, NewTask, TaskFilter, TaskKind, Verdict, by_labels};
+use dunlin_node::Given;
 use dunlin_types::limits::PAGE_ITEMS_MAX;
-use dunlin_types::{Code, Ksuid, KsuidKind, Seq};
+use dunlin_types::{Code, Seq};
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
@@ -99,8 +100,16 @@ async fn raw(State(api): State<Api>, Path((app, msg)): Path<(String, String)>) -
     if message.expired {
         return Err(Refused::plain(Code::PayloadExpired));
     }
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    Ok((kind, message.body.clone()).into_response())
+    let (kind, body) = match Given::of(&message).raw_payload {
+        None => ("application/json", message.body.clone()),
+        // Never as what its sender says: a page of that kind would be one of this server's.
+        Some(raw) => ("text/plain; charset=utf-8", raw.into()),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, body).into_response())
 }
 
 async fn expunge_attempt(
@@ -108,12 +117,8 @@ async fn expunge_attempt(
     Path((app, msg, attempt)): Path<(String, String, String)>,
 ) -> Reply {
     let app = application(&api, &app)?;
-    let message = read::message(&api, app.id, &msg).await?;
-    let not_found = || Refused::plain(Code::NotFound);
-    let id = Ksuid::parse(KsuidKind::Attempt, &attempt).map_err(|_| not_found())?;
-    let found = api.node.read(move |reader| reader.attempt(id.seq)).await?;
-    let found = found.filter(|one| one.id() == id && one.message == message.seq);
-    let attempt = found.ok_or_else(not_found)?.seq;
+    let (attempt, _) = read::attempt(&api, app.id, &msg, &attempt).await?;
+    let attempt = attempt.seq;
     match ask(&api, move |token| Input::ExpungeAttempt { token, attempt }).await? {
         Answer::Changed(_) => Ok(StatusCode::NO_CONTENT.into_response()),
         _ => Err(odd_answer()),

@@ -8,8 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use dunlin_delivery::{Answer, DeliveryRow, DeliveryState, Input, Message, NewMessage};
-use dunlin_store::MessageFilter;
-use dunlin_types::{Ksuid, KsuidKind, Seq};
+use dunlin_types::{Ksuid, KsuidKind};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -17,8 +16,9 @@ use serde_json::value::RawValue;
 
 use super::endpoint::EndpointOut;
 use super::page::Asked;
+use super::search::Wanted;
 use super::{application, ask, endpoint, message_in, odd_answer, read};
-use crate::error::{Refused, Reply};
+use crate::error::Reply;
 use crate::state::Api;
 
 pub(super) fn routes() -> Router<Api> {
@@ -110,21 +110,7 @@ fn payload(body: &Bytes, with_content: bool) -> Option<Box<RawValue>> {
 
 async fn list(State(api): State<Api>, Path(app): Path<String>, asked: Asked) -> Reply {
     let app = application(&api, &app)?;
-    let window = asked.window(KsuidKind::Message, false)?;
-    let with_content = asked.flag("with_content", true)?;
-    let filter = filter(app.id, &asked)?;
-    let keep = |_: &Arc<Message>| true;
-    let slice = api.node.read(move |reader| {
-        let read = |page| reader.messages(&filter, page);
-        window.read(
-            read,
-            |message| message.seq,
-            keep,
-            |message| message.body.len(),
-        )
-    });
-    let show = |message: Arc<Message>| MessageOut::of(&message, with_content);
-    slice.await?.reply(|message| message.id().to_string(), show)
+    Wanted::asked(&asked)?.list(&api, app.id, &asked).await
 }
 
 async fn one(
@@ -203,22 +189,22 @@ async fn attempted(
     let window = asked.window(KsuidKind::Message, false)?;
     let with_content = asked.flag("with_content", true)?;
     let status = asked.number("status")?;
-    let filter = filter(app.id, &asked)?;
+    let wanted = Wanted::asked(&asked)?;
     let endpoint = endpoint.id;
     let slice = api.node.read(move |reader| {
         let read = |page| {
             let mut rows = Vec::new();
-            for message in reader.messages(&filter, page)? {
+            for message in wanted.page(reader, app.id, page)? {
                 let newest = reader.deliveries_of(message.seq)?;
                 let newest = newest.into_iter().rfind(|row| row.endpoint == endpoint);
                 rows.push((newest, message));
             }
             Ok(rows)
         };
-        let keep = |(newest, _): &(Option<DeliveryRow>, Arc<Message>)| {
-            newest
-                .as_ref()
-                .is_some_and(|row| status.is_none_or(|status| status == u16::from(state_of(row).0)))
+        let keep = |(newest, message): &(Option<DeliveryRow>, Arc<Message>)| {
+            let fits =
+                |row: &DeliveryRow| status.is_none_or(|one| one == u16::from(state_of(row).0));
+            newest.as_ref().is_some_and(fits) && wanted.holds(message)
         };
         window.read(read, |row| row.1.seq, keep, |row| row.1.body.len())
     });
@@ -234,18 +220,6 @@ async fn attempted(
             }
         },
     )
-}
-
-/// Which messages are asked for.
-fn filter(app: Seq, asked: &Asked) -> Result<MessageFilter, Refused> {
-    Ok(MessageFilter {
-        app,
-        event_types: asked.list("event_types"),
-        channel: asked.text("channel").map(str::to_owned),
-        tag: asked.text("tag").map(str::to_owned),
-        from: asked.instant("after")?,
-        until: asked.instant("before")?,
-    })
 }
 
 fn state_of(row: &DeliveryRow) -> (u8, &'static str) {

@@ -8,11 +8,12 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use dunlin_delivery::{Answer, Application, Input, NewMessage};
+use dunlin_node::Given;
 use dunlin_types::limits::{
     DAY_MS, DELIVER_AT_AHEAD_MS_MAX, DELIVERY_BODY_BYTES_MAX, EVENT_TYPE_CHARS_MAX,
     JSON_DEPTH_LEVELS_MAX, MESSAGE_BODY_BYTES_MAX, MESSAGE_TAGS_MAX, TAG_CHARS_MAX, UID_CHARS_MAX,
 };
-use dunlin_types::{Ksuid, Timestamp, json_depth};
+use dunlin_types::{Code, Ksuid, Timestamp, json_depth};
 use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ use crate::state::Api;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageIn {
+pub(super) struct MessageIn {
     event_type: String,
     payload: Box<RawValue>,
     event_id: Option<String>,
@@ -88,7 +89,7 @@ async fn accepted(
 }
 
 impl MessageIn {
-    fn checked(self, now: Timestamp) -> Result<NewMessage, Refused> {
+    pub(super) fn checked(self, now: Timestamp) -> Result<NewMessage, Refused> {
         event_type(&self.event_type)?;
         let provider_id = self.event_id.unwrap_or_default();
         if !provider_id.is_empty() && !is_plain(&provider_id, UID_CHARS_MAX, "-_.") {
@@ -142,24 +143,37 @@ fn payload(body: &Bytes) -> Result<(), Refused> {
         return Err(bad_field("payload", "it is nested too deeply"));
     }
     if body.len() > DELIVERY_BODY_BYTES_MAX {
-        let code = dunlin_types::Code::TooLarge;
-        return Err(Refused::new(code, "the payload has more than 1 MiB"));
+        return Err(Refused::new(
+            Code::TooLarge,
+            "the payload has more than 1 MiB",
+        ));
     }
     Ok(())
 }
 
 fn params(given: &RawValue) -> Result<Option<Bytes>, Refused> {
-    match given.get() {
-        "null" | "{}" => Ok(None),
-        text if text.starts_with('{') => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),
-        _ => Err(bad_field(
-            "transformationsParams",
-            "it must be a JSON object",
-        )),
+    let text = match given.get() {
+        "null" | "{}" => return Ok(None),
+        text if text.starts_with('{') => text,
+        _ => return Err(bad_params("it must be a JSON object")),
+    };
+    let known = Given::parse(text.as_bytes()).map_err(bad_params)?;
+    let raw = known.raw_payload.unwrap_or_default();
+    if raw.len() > DELIVERY_BODY_BYTES_MAX {
+        return Err(Refused::new(
+            Code::TooLarge,
+            "the payload has more than 1 MiB",
+        ));
     }
+    check::headers(known.headers.into_iter().collect())?;
+    Ok(Some(Bytes::copy_from_slice(text.as_bytes())))
 }
 
-fn tags(tags: Vec<String>) -> Result<Vec<String>, Refused> {
+fn bad_params(why: &str) -> Refused {
+    bad_field("transformationsParams", why)
+}
+
+pub(super) fn tags(tags: Vec<String>) -> Result<Vec<String>, Refused> {
     if tags.len() > MESSAGE_TAGS_MAX {
         let why = format!("there can be at most {MESSAGE_TAGS_MAX} of them");
         return Err(bad_field("tags", why));

@@ -18,9 +18,12 @@ pub(crate) mod page;
 mod portal;
 mod read;
 mod sample;
+mod search;
 mod stats;
 mod task;
+mod tls;
 mod transformation;
+mod trial;
 
 use std::sync::Arc;
 
@@ -47,6 +50,9 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(transformation::routes())
         .merge(sample::routes())
         .merge(message::routes())
+        .merge(search::routes())
+        .merge(trial::routes())
+        .merge(tls::routes())
         .merge(attempt::routes())
         .merge(content::routes())
         .merge(task::routes())

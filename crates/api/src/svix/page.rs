@@ -176,10 +176,9 @@ impl Window {
             let ended = chunk.len() < items;
             let last = chunk.last().cloned();
             seen += chunk.len();
-            for row in chunk.into_iter().filter(&keep) {
-                bytes += weight(&row);
-                rows.push(row);
-            }
+            // What is not kept was read as well.
+            bytes += chunk.iter().map(&weight).sum::<usize>();
+            rows.extend(chunk.into_iter().filter(&keep));
             if ended || rows.len() > self.limit {
                 return Ok(self.finish(rows, None));
             }
@@ -247,6 +246,22 @@ pub(crate) struct List<U> {
     #[serde(rename = "prevIterator")]
     previous: Option<String>,
     done: bool,
+}
+
+impl<U> List<U> {
+    /// Where to go on, unless the slice is empty.
+    pub(crate) fn iterator(&self) -> Option<String> {
+        self.iterator.clone()
+    }
+
+    /// Whether there is no more for now.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(crate) fn into_data(self) -> Vec<U> {
+        self.data
+    }
 }
 
 #[cfg(test)]

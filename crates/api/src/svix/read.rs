@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_delivery::{Config, DEFAULT_APPLICATION, Message};
+use dunlin_delivery::{AttemptRow, Config, DEFAULT_APPLICATION, Message};
 use dunlin_store::{Reader, StoreResult};
 use dunlin_types::{Code, Ksuid, KsuidKind, Seq};
 
@@ -18,6 +18,21 @@ pub(super) async fn message(api: &Api, app: Seq, text: &str) -> Result<Arc<Messa
         .read(move |reader| find_message(reader, app, &text))
         .await?;
     found.ok_or_else(|| Refused::plain(Code::NotFound))
+}
+
+/// The attempt that a path names, and the message that it names before it.
+pub(super) async fn attempt(
+    api: &Api,
+    app: Seq,
+    message: &str,
+    text: &str,
+) -> Result<(AttemptRow, Arc<Message>), Refused> {
+    let message = self::message(api, app, message).await?;
+    let not_found = || Refused::plain(Code::NotFound);
+    let id = Ksuid::parse(KsuidKind::Attempt, text).map_err(|_| not_found())?;
+    let found = api.node.read(move |reader| reader.attempt(id.seq)).await?;
+    let found = found.filter(|one| one.id() == id && one.message == message.seq);
+    Ok((found.ok_or_else(not_found)?, message))
 }
 
 /// The message that somebody names, of that application or, without one, of any.

@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route(&format!("{endpoint}/stats"), get(of_endpoint))
         .route(&format!("{endpoint}/attempt-stats"), get(attempts))
+        .route(&format!("{endpoint}/rate-limit-status"), get(rate))
         .route("/api/v1/app/{app}/stats/attempts", get(by_hour))
         .route("/api/v1/stats/usage/app", post(usage))
         .route("/api/v1/stats/usage/event-types", put(event_types))
@@ -92,6 +93,20 @@ async fn attempts(
         "fail": all.attempts_failed,
         "canceled": all.cancelled,
     });
+    Ok(axum::Json(body).into_response())
+}
+
+/// Whether messages wait there because the endpoint, or its receiver, takes no more for now.
+async fn rate(State(api): State<Api>, Path((app, ep)): Path<(String, String)>) -> Reply {
+    let endpoint = endpoint(&api, &app, &ep)?.1.id;
+    let body = match api.node.standing(endpoint).await?.held {
+        None => json!({"status": "Ok"}),
+        Some(held) => json!({
+            "status": "RateLimited",
+            "throttledSince": held.since.rfc3339(),
+            "nextAttempt": held.until.rfc3339(),
+        }),
+    };
     Ok(axum::Json(body).into_response())
 }
 
