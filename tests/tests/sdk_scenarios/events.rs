@@ -1,7 +1,7 @@
 //! Which events start which runs.
 
 use dunlin_tests::{Sdk, text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::World;
 
@@ -20,6 +20,44 @@ pub(crate) async fn events_that_a_step_sends_start_functions(sdk: Sdk) {
     world.server.idle().await;
     for event in sent {
         assert_eq!(world.server.runs_of(&text(event)).await.len(), 1);
+    }
+}
+
+/// All nodes of a trace, from its root on.
+fn nodes(tree: &Value) -> Vec<&Value> {
+    let children = tree["children"].as_array().into_iter().flatten();
+    std::iter::once(tree)
+        .chain(children.flat_map(nodes))
+        .collect()
+}
+
+pub(crate) async fn one_trace_has_what_a_step_sends(sdk: Sdk) {
+    let world = World::hasty(sdk).await;
+    let first = world.send("fan-out", json!({ "each": "fanned" })).await;
+    let run = world.server.ended_run_of(&first).await;
+    world.server.idle().await;
+    let tree = world.trace(&first).await;
+    assert_eq!((&tree["id"], &tree["asked"]), (&json!(first), &json!(true)));
+    let all = nodes(&tree);
+    let sent: Vec<_> = all.iter().filter(|node| node["kind"] == "event").collect();
+    assert_eq!(sent.len(), 4, "{tree:#}");
+    for (event, id) in sent[1..]
+        .iter()
+        .zip(run["output"]["ids"].as_array().expect("ids"))
+    {
+        assert_eq!(
+            (&event["id"], &event["detail"]["origin"]),
+            (id, &json!("run"))
+        );
+        let started = &event["children"][0];
+        assert_eq!(
+            (&started["kind"], &started["status"]),
+            (&json!("run"), &json!("completed"))
+        );
+        // From below one sees the same tree from the same root.
+        let above = world.trace(&text(&started["id"])).await;
+        assert_eq!(above["id"], first, "{above:#}");
+        assert_eq!(nodes(&above).len(), all.len());
     }
 }
 

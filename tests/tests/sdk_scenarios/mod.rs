@@ -138,6 +138,7 @@ macro_rules! javascript_scenarios {
             steps::three_hundred_steps_run_once_each,
             steps::a_step_that_is_not_to_be_retried_can_be_caught,
             signals::a_signal_wakes_the_run_that_waits_for_it,
+            events::one_trace_has_what_a_step_sends,
             signals::a_signal_has_one_waiter,
             again::a_step_is_run_again_with_other_input,
             requests::a_fetch_gives_what_was_answered,
@@ -252,6 +253,12 @@ impl World {
         let mut events = reply["data"].as_array().cloned().expect("a list of events");
         events.reverse();
         events
+    }
+
+    /// The trace from end to end with that node in it.
+    pub(crate) async fn trace(&self, id: &str) -> Value {
+        let path = format!("/api/trace/{id}");
+        self.server.client().get(&path).await.json()
     }
 
     /// The run that a run's invocation started.
