@@ -8,7 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 /// Lines kept of what a process says.
-const LINES_MAX: usize = 2_000;
+const LINES_MAX: usize = 500_000;
+/// Lines of them that a failed test shows.
+const LINES_SHOWN: usize = 2_000;
 
 /// A running child. Dropping it kills it; while a test fails, its last words are shown.
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Drop for Process {
     )]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for line in self.said() {
+            let said = self.said();
+            for line in &said[said.len().saturating_sub(LINES_SHOWN)..] {
                 eprintln!("[{}] {line}", self.name);
             }
         }

@@ -4,6 +4,9 @@
 //! with its variables.
 #![expect(clippy::unwrap_used, reason = "a test's way to fail")]
 
+mod kinds;
+mod search;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -12,6 +15,9 @@ use dunlin_types::Timestamp;
 use dunlin_wire::standard_webhooks::WebhookKey;
 use http::Method;
 use serde_json::{Value, json};
+
+use kinds::Others;
+use search::Search;
 
 const SIGNING_KEY: &str = "c0c0a5e7c0c0a5e7c0c0a5e7c0c0a5e7c0c0a5e7c0c0a5e7c0c0a5e7c0c0a5e7";
 const SEAL_KEY: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1";
@@ -44,83 +50,51 @@ const SECRETS: [(&str, &str); 4] = [
 const ENDPOINTS: &str = "/api/v1/app/default/endpoint";
 const SOURCES: &str = "/ingest/api/v1/source";
 
-/// Everything that must be found nowhere.
-fn canaries() -> Vec<&'static str> {
-    let mut all = vec![
-        SIGNING_KEY,
-        SEAL_KEY,
-        EVENT_KEY,
-        ADMIN_TOKEN,
-        WRONG,
-        HEADER,
-        HEADER_BEFORE,
-        VARIABLE,
-    ];
+/// A search for everything of this file.
+fn search() -> Search {
+    let mut search = Search::default();
+    search.add("the signing key", SIGNING_KEY);
+    search.add("the key that seals", SEAL_KEY);
+    search.add("the event key", EVENT_KEY);
+    search.add("the admin token", ADMIN_TOKEN);
+    search.add("a wrong credential", WRONG);
+    search.add("a header", HEADER);
+    search.add("a header before", HEADER_BEFORE);
+    search.add("a variable", VARIABLE);
     for (bytes, text) in SECRETS {
-        all.extend([bytes, text.trim_start_matches("whsec_")]);
+        search.add(bytes, bytes);
+        search.add(text, text.trim_start_matches("whsec_"));
     }
-    all
-}
-
-/// Places where a canary was found, each named.
-#[derive(Default)]
-struct Search {
-    found: BTreeSet<String>,
-    searched: usize,
-}
-
-impl Search {
-    fn look(&mut self, place: &str, bytes: &[u8]) {
-        self.searched += 1;
-        for canary in canaries() {
-            let is_there = bytes
-                .windows(canary.len())
-                .any(|one| one == canary.as_bytes());
-            if is_there {
-                self.found.insert(format!("{canary} in {place}"));
-            }
-        }
-    }
-
-    /// What the server keeps and what it said so far.
-    fn server(&mut self, server: &Server, when: &str) {
-        for (name, bytes) in server.data_files() {
-            self.look(&format!("{name} {when}"), &bytes);
-        }
-        self.look(&format!("the log {when}"), server.said().as_bytes());
-    }
-
-    /// Asks, whatever the answer is, and searches it with its headers.
-    async fn ask(&mut self, client: &Client, method: Method, path: &str, body: &str) -> Value {
-        let headers = [("content-type", "application/json")];
-        let place = format!("the answer to {method} {}", path.replace(WRONG, "…"));
-        let reply = client.send(method, path, &headers, body.to_owned()).await;
-        self.look(&place, &reply.bytes);
-        self.look(&place, format!("{:?}", reply.headers).as_bytes());
-        reply.json()
-    }
-
-    async fn get(&mut self, client: &Client, path: &str) -> Value {
-        self.ask(client, Method::GET, path, "").await
-    }
+    kinds::add_known(&mut search);
+    search
 }
 
 /// What the server is told once and must never tell.
-fn flags() -> Flags {
-    ["--allow-endpoint-range", "127.0.0.0/8"]
-        .map(str::to_owned)
-        .to_vec()
+fn flags(others: &Others) -> Flags {
+    let app = others.app_url();
+    [
+        "--allow-endpoint-range",
+        "127.0.0.0/8",
+        "--allow-endpoint-range",
+        kinds::BEHIND_PROXY,
+        "--sdk-url",
+        &app,
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
-async fn start() -> Server {
+async fn start(others: &Others) -> Server {
+    let proxy = others.proxy_url();
     let variables = [
         ("DUNLIN_SIGNING_KEY", SIGNING_KEY),
         ("DUNLIN_EVENT_KEY", EVENT_KEY),
         ("DUNLIN_ADMIN_TOKEN", ADMIN_TOKEN),
         ("DUNLIN_SEAL_KEY", SEAL_KEY),
-        ("DUNLIN_LOG", "debug"),
+        ("DUNLIN_PROXY", &proxy),
+        ("DUNLIN_LOG", "trace"),
     ];
-    Server::start_in("start", free_port(), flags(), &variables)
+    Server::start_in("start", free_port(), flags(others), &variables)
         .await
         .with_bearer(ADMIN_TOKEN)
 }
@@ -320,7 +294,7 @@ async fn read_all(search: &mut Search, server: &Server, endpoint: &str, event: &
         "/metrics".to_owned(),
         SOURCES.to_owned(),
         format!("{SOURCES}/shop"),
-        format!("{SOURCES}/shop/refused"),
+        format!("{SOURCES}/shop/errors"),
         "/api/v1/app".to_owned(),
         ENDPOINTS.to_owned(),
         format!("{ENDPOINTS}/{endpoint}"),
@@ -363,15 +337,19 @@ async fn read_all(search: &mut Search, server: &Server, endpoint: &str, event: &
 
 #[tokio::test]
 async fn no_secret_is_in_any_file_any_log_or_any_answer_that_is_not_there_to_show_it() {
-    let mut search = Search::default();
+    let mut search = search();
     let receiver = Stub::start(StubAnswer::Fixed(500, "text/plain", "no")).await;
-    let mut server = start().await;
+    let others = Others::start().await;
+    let mut server = start(&others).await;
     let endpoint = set_up(server.client(), &receiver).await;
+    let made = kinds::set_up(&mut search, &server, &others).await;
     for (n, key) in [SECRETS[0].1, SECRETS[1].1].into_iter().enumerate() {
         let id = format!("msg_{n}");
         assert_eq!(webhook(server.client(), key, &id).await, 200);
     }
-    delivered(&receiver, 2).await;
+    kinds::webhooks(server.client(), &made, "first").await;
+    delivered(&receiver, 4).await;
+    kinds::used(server.client(), &others, &made).await;
     let sent = json!({ "name": "order.paid", "data": { "amount": 1 } });
     let reply = server
         .client()
@@ -381,20 +359,24 @@ async fn no_secret_is_in_any_file_any_log_or_any_answer_that_is_not_there_to_sho
 
     search.server(&server, "before failures");
     fail_in_many_ways(&mut search, &server, &endpoint).await;
+    kinds::fail(&mut search, server.client(), &made).await;
     search.server(&server, "after failures");
     read_all(&mut search, &server, &endpoint, &event).await;
+    kinds::read(&mut search, server.client(), &made).await;
     search.server(&server, "after reads");
 
     // From what is on disk alone, it goes on with the same secrets.
-    server.restart(flags()).await;
+    server.restart(flags(&others)).await;
     server = server.with_bearer(ADMIN_TOKEN);
     let before = receiver.heard().len();
     assert_eq!(
         webhook(server.client(), SECRETS[1].1, "msg_again").await,
         200
     );
-    delivered(&receiver, before + 1).await;
+    kinds::webhooks(server.client(), &made, "again").await;
+    delivered(&receiver, before + 3).await;
     read_all(&mut search, &server, &endpoint, &event).await;
+    kinds::read(&mut search, server.client(), &made).await;
     search.server(&server, "after a crash");
 
     let shown = server.client().get(&format!("{SOURCES}/shop/secret")).await;
@@ -403,6 +385,9 @@ async fn no_secret_is_in_any_file_any_log_or_any_answer_that_is_not_there_to_sho
         SECRETS[1].1,
         "what shows it does"
     );
+    let mut control = self::search();
+    control.look("what shows it", &shown.bytes);
+    assert_eq!(control.found.len(), 1, "what is there is found");
     assert!(search.searched > 100, "{}", search.searched);
     assert_eq!(search.found, BTreeSet::new());
 }
