@@ -37,7 +37,9 @@ pub(crate) fn rotated(
     now: Timestamp,
 ) -> Vec<SecretVersion> {
     let end = now.plus_ms(grace_ms.clamp(0, limits::SECRET_GRACE_MS_MAX));
-    let kept = old.iter().filter(|one| !one.secret.matches(secret.reveal()));
+    let kept = old
+        .iter()
+        .filter(|one| !one.secret.matches(secret.reveal()));
     let kept = kept.map(|one| {
         let expires = Some(one.expires.map_or(end, |sooner| sooner.min(end)));
         SecretVersion {
