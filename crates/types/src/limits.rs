@@ -431,9 +431,9 @@ pub const JOURNEY_EVENTS_MAX: usize = 20;
 /// How often an event leads to a run that leads to an event before it stops: chains that are longer
 /// are mostly loops.
 pub const JOURNEY_GENERATIONS_MAX: usize = 8;
-/// How many events and runs it goes up from what was asked for. Three nodes for each generation keep
-/// the answer below the 128 levels that readers of JSON take.
-pub const JOURNEY_CLIMB_MAX: usize = 60;
+/// How many events and runs it goes up from what was asked for. An event, a run and its step are three
+/// nodes of two levels each, and readers of JSON take 128 levels.
+pub const JOURNEY_CLIMB_MAX: usize = 32;
 /// Nodes of one such trace, besides the way to what was asked for: a page that people can look at.
 pub const JOURNEY_NODES_MAX: usize = 2_000;
 /// Steps and their attempts that it reads, drawn or not: each may carry megabytes.

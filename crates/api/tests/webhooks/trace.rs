@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use dunlin_types::limits::{JOURNEY_GENERATIONS_MAX, JOURNEY_RUNS_MAX};
+use dunlin_types::limits::{JOURNEY_CLIMB_MAX, JOURNEY_GENERATIONS_MAX, JOURNEY_RUNS_MAX};
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -28,7 +28,7 @@ const FUNCTIONS: [(&str, &str); 5] = [
 /// Functions more that are triggered by `shop/many`.
 const MANY: usize = JOURNEY_RUNS_MAX + 3;
 /// How often the function `loop` starts itself.
-const LOOPS: u64 = 4 + JOURNEY_GENERATIONS_MAX as u64;
+const LOOPS: u64 = 2 + JOURNEY_CLIMB_MAX as u64 / 2;
 
 /// Serves the functions, and registers them.
 async fn app(server: &Server) {
@@ -398,13 +398,29 @@ async fn what_is_left_out_is_told_and_what_is_asked_for_is_there_all_the_same() 
     assert_eq!((&last["children"], &last["more"]), (&json!([]), &json!(1)));
     let deeper = trace(&server, &id(last)).await;
     assert_eq!(deeper["id"], first, "it begins where everything began");
-    let newest = server.get("/v1/events?name=shop/loop&limit=1").await.json();
-    let newest = newest["data"][0]["internal_id"].as_str().unwrap();
-    let mut deepest = trace(&server, newest).await;
-    assert_eq!(deepest["id"], first);
-    assert_eq!(of_kind(&deepest, "run").len() as u64, LOOPS);
-    let asked = unmarked(&mut deepest);
-    assert_eq!(asked, [("event".to_owned(), newest.to_owned())]);
+    let listed = server
+        .get("/v1/events?name=shop/loop&limit=50")
+        .await
+        .json();
+    let mut listed: Vec<String> = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["internal_id"].as_str().unwrap().to_owned())
+        .collect();
+    listed.reverse();
+    let far = JOURNEY_CLIMB_MAX / 2;
+    let mut deep = trace(&server, &listed[far]).await;
+    assert_eq!(deep["id"], first);
+    assert_eq!(of_kind(&deep, "run").len(), far);
+    assert_eq!(deep.get("moreAbove"), None);
+    let asked = unmarked(&mut deep);
+    assert_eq!(asked, [("event".to_owned(), listed[far].clone())]);
+    let deeper = trace(&server, &listed[far + 1]).await;
+    assert_eq!(
+        (&deeper["id"], &deeper["moreAbove"]),
+        (&json!(listed[1]), &json!(true))
+    );
 }
 
 #[tokio::test]
