@@ -28,7 +28,8 @@ pub(crate) use value::{Exact, exact};
 #[derive(Clone)]
 pub struct Filter {
     source: Arc<str>,
-    root: Arc<Term>,
+    /// Nothing where the text could be read once and cannot be any more.
+    root: Option<Arc<Term>>,
 }
 
 impl Filter {
@@ -38,9 +39,19 @@ impl Filter {
     /// With the place and what to write instead, if it is no filter or larger than filters may be.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Ok(Self {
-            root: Arc::new(parse::parse(text)?),
+            root: Some(Arc::new(parse::parse(text)?)),
             source: text.into(),
         })
+    }
+
+    /// What is left of a filter that was kept and cannot be read any more: it wants nothing, and keeps its
+    /// text. To do without it would send what nobody asked for.
+    #[must_use]
+    pub fn unreadable(text: &str) -> Self {
+        Self {
+            source: text.into(),
+            root: None,
+        }
     }
 
     /// The text it was made from.
@@ -52,9 +63,10 @@ impl Filter {
     /// Whether it wants the message; one that it cannot decide within its budget it does not want.
     #[must_use]
     pub fn fits(&self, input: &FilterInput<'_>) -> bool {
-        self.root
-            .fits(&mut Meter::new(), Some(input.root()))
-            .unwrap_or(false)
+        self.root.as_ref().is_some_and(|root| {
+            root.fits(&mut Meter::new(), Some(input.root()))
+                .unwrap_or(false)
+        })
     }
 
     /// Whether it wants the message, and if not the first term that failed.
@@ -62,9 +74,12 @@ impl Filter {
     /// # Errors
     /// With that term, if it does not want the message.
     pub fn verdict(&self, input: &FilterInput<'_>) -> Result<(), Mismatch> {
-        match self.root.fits(&mut Meter::new(), Some(input.root())) {
+        let Some(root) = &self.root else {
+            return Err(Mismatch::unreadable());
+        };
+        match root.fits(&mut Meter::new(), Some(input.root())) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(explain::explain(&self.root, input.root())),
+            Ok(false) => Err(explain::explain(root, input.root())),
             Err(_) => Err(Mismatch::too_costly()),
         }
     }

@@ -16,6 +16,7 @@ const SPECIAL: [char; 12] = ['.', '[', ']', '"', '\'', '*', '?', '@', '(', ')', 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath {
     source: Arc<str>,
+    /// None where the text could be read once and cannot be any more.
     parts: Arc<[Part]>,
 }
 
@@ -77,6 +78,16 @@ impl JsonPath {
         })
     }
 
+    /// What is left of a path that was kept and cannot be read any more: all messages are in one order, for
+    /// to do without it would let them overtake each other.
+    #[must_use]
+    pub fn unreadable(text: &str) -> Self {
+        Self {
+            source: text.into(),
+            parts: Arc::new([]),
+        }
+    }
+
     /// The text it was made from.
     #[must_use]
     pub fn source(&self) -> &str {
@@ -96,6 +107,9 @@ impl JsonPath {
     /// missing or null, which puts a message in no order.
     #[must_use]
     pub fn key_hash(&self, body: &Value) -> Option<u64> {
+        if self.parts.is_empty() {
+            return Some(0);
+        }
         let value = self.get(body).filter(|value| !value.is_null())?;
         let mut canonical = Vec::new();
         write_canonical(value, &mut canonical);

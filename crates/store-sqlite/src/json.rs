@@ -13,10 +13,11 @@ use dunlin_delivery::{
     SourceKind, SourceMode, Transformation,
 };
 use dunlin_engine::config::{CancelRule, FunctionRow, RuleTime, Timeouts, TriggerSpec};
-use dunlin_types::{Payload, Secret, Seq, Timestamp};
+use dunlin_types::{Code, Payload, Secret, Seq, Timestamp};
 use rusqlite::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::seal::{Secrets, Visit};
 pub(crate) use access::IntegrationJson;
@@ -401,11 +402,13 @@ impl From<EndpointJson> for EndpointConfig {
             fail_since: json.fail_since.map(Timestamp::from_ms),
             paused: json.paused,
             retry_schedule_ms: json.retry_schedule_ms,
-            // They were checked when they came in.
+            // They were checked when they came in, by this program or another one.
             ordering_key: json
                 .ordering_key
-                .and_then(|path| JsonPath::parse(&path).ok()),
-            filter: json.filter.and_then(|filter| Filter::parse(&filter).ok()),
+                .map(|path| JsonPath::parse(&path).unwrap_or_else(|_| JsonPath::unreadable(&path))),
+            filter: json
+                .filter
+                .map(|text| Filter::parse(&text).unwrap_or_else(|_| Filter::unreadable(&text))),
             tls: json.tls.map(|tls| EndpointTls {
                 ca_pem: tls.ca,
                 client_cert_pem: tls.cert,
@@ -426,6 +429,32 @@ impl From<EndpointJson> for EndpointConfig {
             }),
         }
     }
+}
+
+/// An endpoint as it goes on after a start. Where its filter cannot be read, nobody knows what it wants:
+/// it is disabled until it has another one, and enabling it then sends what it missed.
+pub(crate) fn restored(json: EndpointJson, id: Seq, updated: Timestamp) -> EndpointConfig {
+    let mut config = EndpointConfig::from(json);
+    if let Some(path) = &config.ordering_key
+        && let Err(error) = JsonPath::parse(path.source())
+    {
+        let (endpoint, code) = (id.0, Code::OrderingKeyBad);
+        warn!(endpoint, %code, %error, "an ordering key cannot be read: all goes in one order");
+    }
+    if let Some(filter) = &config.filter
+        && let Err(error) = Filter::parse(filter.source())
+    {
+        let (endpoint, code) = (id.0, Code::FilterBad);
+        warn!(endpoint, %code, %error, "a filter cannot be read: its endpoint is disabled");
+        if !config.disabled {
+            config.disabled_at = Some(updated);
+        }
+        config.disabled = true;
+        config.disabled_reason = Some(format!(
+            "its filter cannot be read any more ({code}, {error}): set another one, then enable it"
+        ));
+    }
+    config
 }
 
 impl Secrets for SourceJson {

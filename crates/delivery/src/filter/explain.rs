@@ -31,6 +31,15 @@ impl Mismatch {
         }
     }
 
+    /// Of any message, where the filter cannot be read any more.
+    pub(super) fn unreadable() -> Self {
+        Self {
+            path: String::new(),
+            expected: "a filter that can be read".to_owned(),
+            found: "one that cannot".to_owned(),
+        }
+    }
+
     fn at(path: String, expected: fmt::Arguments<'_>, value: Option<&Value>) -> Self {
         Self {
             path,

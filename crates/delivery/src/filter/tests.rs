@@ -626,3 +626,24 @@ proptest! {
         let _ = Filter::parse(&text);
     }
 }
+
+#[test]
+fn a_filter_that_cannot_be_read_any_more_wants_nothing_and_keeps_its_text() {
+    let text = r#"{"payload": {"a": {"$later": 1}}}"#;
+    assert!(Filter::parse(text).is_err());
+    let filter = Filter::unreadable(text);
+    let input = FilterInput::new("a", br#"{"a":1}"#, &[]);
+    assert!(!filter.fits(&input));
+    let mismatch = filter.verdict(&input).unwrap_err().to_string();
+    assert!(mismatch.contains("a filter that can be read"), "{mismatch}");
+    assert_eq!(filter.source(), text);
+}
+
+#[test]
+fn a_path_that_cannot_be_read_any_more_puts_all_messages_in_one_order() {
+    let path = crate::JsonPath::unreadable("data.*");
+    let hash = |body: &str| path.key_hash(FilterInput::new("a", body.as_bytes(), &[]).payload());
+    assert!(hash("{}").is_some());
+    assert_eq!(hash("{}"), hash(r#"{"data":{"id":1}}"#));
+    assert_eq!(path.source(), "data.*");
+}

@@ -10,7 +10,7 @@ use dunlin_types::{Secret, Seq};
 use rusqlite::{Connection, Result, Row};
 
 use super::list;
-use crate::json::{ApplicationJson, EndpointJson, FunctionJson, SourceJson, read};
+use crate::json::{ApplicationJson, EndpointJson, FunctionJson, SourceJson, read, restored};
 use crate::pack::{col_at, col_code, col_opt_at, col_seq, int};
 use crate::seal::{Seal, of_owner};
 
@@ -81,13 +81,14 @@ pub(super) fn endpoints(db: &Connection, seal: &Seal) -> Result<Vec<Endpoint>> {
     list(db, sql, [], |row| {
         let id = col_seq(row, 0)?;
         let json: EndpointJson = seal.read(id, row.get_ref(5)?.as_str()?, 5)?;
+        let updated = col_at(row, 2)?;
         Ok(Endpoint {
             id,
             created: col_at(row, 1)?,
-            updated: col_at(row, 2)?,
+            updated,
             version: row.get(3)?,
             from_seq: col_seq(row, 4)?,
-            config: Arc::new(json.into()),
+            config: Arc::new(restored(json, id, updated)),
             secrets: secrets(db, seal, id)?,
         })
     })
