@@ -1,7 +1,7 @@
 //! Attempts of deliveries: the transformation, then the receiver or this server's own event log.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,20 +9,19 @@ use dunlin_delivery::{
     AttemptEffect, AttemptHeaders, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
 };
 use dunlin_egress::{
-    Body, Request, Response, SendError, SendErrorKind, TlsIdentity, check_header, check_url,
-    is_secret_header, parse_tls,
+    Body, Request, Response, SendError, SendErrorKind, check_header, check_url, is_secret_header,
 };
 use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
 use dunlin_turn::Input as TurnInput;
-use dunlin_types::{Code, Coded, EventOrigin, Secret, Seq, Timestamp, limits};
+use dunlin_types::{Code, Coded, EventOrigin, Seq, Timestamp, limits};
 use dunlin_wire::duration::parse_retry_after;
 use dunlin_wire::ingest::{CardMessage, card_event};
-use dunlin_wire::standard_webhooks::WebhookKey;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::failpoint::{CrashPoint, crash_point};
 use crate::given::Given;
 use crate::handle::Shared;
+use crate::prepared::Prepared;
 
 /// What is to be sent, after the transformation.
 struct Outgoing {
@@ -32,6 +31,15 @@ struct Outgoing {
     /// The sender's, then the transformation's.
     headers: Vec<(String, String)>,
     cancel: bool,
+}
+
+/// Where it goes.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    endpoint: &'a Endpoint,
+    prepared: &'a Prepared,
+    /// The result is an event for this server's own log.
+    in_process: bool,
 }
 
 /// What is noted on the way.
@@ -53,7 +61,12 @@ pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
     let message = message(&shared, &effect).await;
     let outcome = match &message {
         Ok(message) => {
-            let place = (&*effect.endpoint, effect.in_process);
+            let policy = &shared.options.endpoint_policy;
+            let place = Place {
+                endpoint: &effect.endpoint,
+                prepared: &shared.prepared.of(&effect.endpoint, policy),
+                in_process: effect.in_process,
+            };
             attempt(&shared, place, message, started, &mut notes).await
         }
         Err(error) => failed(error.clone()),
@@ -111,7 +124,12 @@ pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Messag
         url: endpoint.config.url.clone(),
         ..Notes::default()
     };
-    let outcome = attempt(shared, (endpoint, false), message, started, &mut notes).await;
+    let place = Place {
+        endpoint,
+        prepared: &Prepared::new(endpoint, &shared.options.endpoint_policy),
+        in_process: false,
+    };
+    let outcome = attempt(shared, place, message, started, &mut notes).await;
     Attempted {
         delivery: Seq(0),
         attempt_no: 1,
@@ -125,27 +143,26 @@ pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Messag
     }
 }
 
-/// Makes an attempt at an endpoint; the flag says whether the result is an event for this server's
-/// own log.
+/// Makes an attempt at an endpoint.
 async fn attempt(
     shared: &Shared,
-    (endpoint, in_process): (&Endpoint, bool),
+    place: Place<'_>,
     message: &Message,
     now: Timestamp,
     notes: &mut Notes,
 ) -> AttemptOutcome {
     let logs = &mut notes.logs;
-    let outgoing = match transformed(shared, endpoint, message, logs).await {
+    let outgoing = match transformed(shared, place.endpoint, message, logs).await {
         Ok(outgoing) => outgoing,
         Err(error) => return failed(error),
     };
     notes.url.clone_from(&outgoing.url);
     if outgoing.cancel {
         AttemptOutcome::Cancelled
-    } else if in_process {
+    } else if place.in_process {
         event(message, &outgoing.body, now)
     } else {
-        deliver(shared, endpoint, message, outgoing, now, notes).await
+        deliver(shared, place, message, outgoing, now, notes).await
     }
 }
 
@@ -229,13 +246,13 @@ fn envelope_ts(body: &[u8]) -> Option<Timestamp> {
 
 async fn deliver(
     shared: &Shared,
-    endpoint: &Endpoint,
+    place: Place<'_>,
     message: &Message,
     outgoing: Outgoing,
     now: Timestamp,
     notes: &mut Notes,
 ) -> AttemptOutcome {
-    let request = match request(shared, endpoint, message, outgoing, now) {
+    let request = match request(shared, place, message, outgoing, now) {
         Ok(request) => request,
         Err(error) => return failed(error),
     };
@@ -251,7 +268,9 @@ async fn deliver(
 
 fn request(
     shared: &Shared,
-    endpoint: &Endpoint,
+    Place {
+        endpoint, prepared, ..
+    }: Place<'_>,
     message: &Message,
     outgoing: Outgoing,
     now: Timestamp,
@@ -265,8 +284,11 @@ fn request(
     let policy = &shared.options.endpoint_policy;
     let method = Method::from_bytes(outgoing.method.as_bytes())
         .map_err(|_| Coded::new(Code::TransformReturnBad, "the method is not valid"))?;
-    let target = check_url(&outgoing.url, policy)?;
-    let headers = headers(endpoint, message, &outgoing, now)?;
+    let target = match outgoing.url == endpoint.config.url {
+        true => prepared.target.clone()?,
+        false => check_url(&outgoing.url, policy)?,
+    };
+    let headers = headers(prepared, message, &outgoing, now)?;
     Ok(Request {
         method,
         target,
@@ -278,7 +300,7 @@ fn request(
         response_bytes_max: limits::DELIVERY_RESPONSE_KEPT_BYTES_MAX,
         truncate: true,
         tenant: endpoint.config.app.0.saturating_add(1),
-        tls: tls_of(shared, endpoint)?,
+        tls: prepared.tls.clone()?,
         is_idempotent: true,
     })
 }
@@ -286,40 +308,19 @@ fn request(
 /// The endpoint's headers, then the sender's and the transformation's, then the signature, which
 /// wins.
 fn headers(
-    endpoint: &Endpoint,
+    prepared: &Prepared,
     message: &Message,
     outgoing: &Outgoing,
     now: Timestamp,
 ) -> Result<HeaderMap, Coded> {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(
-        http::header::USER_AGENT,
-        HeaderValue::from_static(concat!("dunlin-webhooks/", env!("CARGO_PKG_VERSION"))),
-    );
-    let own = endpoint
-        .config
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let scripted = outgoing
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in own.chain(scripted) {
+    let mut headers = prepared.headers.clone()?;
+    for (name, value) in &outgoing.headers {
         let (name, value) = check_header(name, value)?;
         headers.insert(name, value);
     }
     let id = message.webhook_id();
-    let signatures: Vec<String> = endpoint
-        .secrets
-        .iter()
-        .filter(|secret| secret.expires.is_none_or(|at| at > now))
-        .filter_map(|secret| WebhookKey::parse(secret.secret.reveal()).ok())
+    let signatures: Vec<String> = prepared
+        .keys(now)
         .filter_map(|key| key.sign(&id, now, &outgoing.body))
         .collect();
     let signed = [
@@ -333,28 +334,6 @@ fn headers(
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
-}
-
-/// What the endpoint has of its own for TLS, made once for each of its versions.
-fn tls_of(shared: &Shared, endpoint: &Endpoint) -> Result<Option<Arc<TlsIdentity>>, Coded> {
-    let Some(tls) = &endpoint.config.tls else {
-        return Ok(None);
-    };
-    let mut made = shared.tls.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((version, identity)) = made.get(&endpoint.id)
-        && *version == endpoint.version
-    {
-        return Ok(Some(Arc::clone(identity)));
-    }
-    let key = tls.client_key_pem.as_ref().map(Secret::reveal);
-    let identity = parse_tls(tls.ca_pem.as_deref(), tls.client_cert_pem.as_deref(), key)?;
-    let identity = match tls.insecure {
-        true => identity.insecure(),
-        false => identity,
-    };
-    let identity = Arc::new(identity);
-    made.insert(endpoint.id, (endpoint.version, Arc::clone(&identity)));
-    Ok(Some(identity))
 }
 
 /// The headers that are shown later: without what every request has, and without what may be

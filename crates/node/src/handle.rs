@@ -1,11 +1,10 @@
 //! The node as the rest of the process sees it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use dunlin_delivery as delivery;
-use dunlin_egress::{Client, TlsIdentity};
+use dunlin_egress::Client;
 use dunlin_engine as engine;
 use dunlin_sandbox::Sandbox;
 use dunlin_store::{Reader, StoreResult};
@@ -17,6 +16,7 @@ use crate::clock::Clock;
 use crate::inbox::{AskInput, Inbox, Letter, Waiter};
 use crate::options::NodeOptions;
 use crate::pace::{Admitted, Overload, Pace, Pressure};
+use crate::prepared::PreparedEndpoints;
 use crate::readers::Readers;
 
 /// What somebody who asked is told, after the commit that holds it.
@@ -37,8 +37,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) client: Client,
     pub(crate) sandbox: Sandbox,
-    /// What endpoints have of their own for TLS, by endpoint, with the version it was made for.
-    pub(crate) tls: std::sync::Mutex<BTreeMap<Seq, (u32, Arc<TlsIdentity>)>>,
+    pub(crate) prepared: PreparedEndpoints,
     pub(crate) config: std::sync::RwLock<Arc<delivery::Config>>,
     pub(crate) apps: tokio::sync::watch::Sender<Arc<Vec<engine::config::AppRow>>>,
     pub(crate) counters: Counters,

@@ -114,6 +114,11 @@ impl Inbox {
         self.put(|queues| queues.happened.push(happening));
     }
 
+    /// The same for many, for one waking.
+    pub(crate) fn all_happened(&self, happenings: impl Iterator<Item = Happening>) {
+        self.put(|queues| queues.happened.extend(happenings));
+    }
+
     pub(crate) fn reply(&self, input: Input) {
         self.put(|queues| queues.replies.push(Letter::Input(input)));
     }

@@ -20,6 +20,7 @@ mod looks;
 mod memory;
 mod options;
 mod pace;
+mod prepared;
 mod readers;
 mod retention;
 mod start;

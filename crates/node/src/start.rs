@@ -58,7 +58,7 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         pace: Arc::new(Pace::new(options.pace())),
         client: Client::new(client_options(&options)),
         sandbox: Sandbox::new(SandboxOptions::new(program, args)),
-        tls: std::sync::Mutex::default(),
+        prepared: Default::default(),
         config: RwLock::new(opened.delivery.config()),
         apps: tokio::sync::watch::Sender::new(Arc::new(Vec::new())),
         counters: Default::default(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use dunlin_store::Batch;
+use dunlin_store::{Batch, StoreError};
 use dunlin_turn::{Command, Happening, LoadId, Need, Rows, Turn};
-use dunlin_types::{Timestamp, Token};
+use dunlin_types::{DedupeKey, Timestamp, Token};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -109,8 +109,10 @@ impl Turns {
     fn carry_out(&mut self, round: &mut Round, now: Timestamp) {
         let seed = self.seeds.draw();
         let mut changed = false;
+        let mut keys = Vec::new();
         for command in self.turn.flush(now, seed) {
             match command {
+                Command::Load(id, need) if need.is_of_keys() => keys.push((id, need.keys)),
                 Command::Load(id, need) => self.load(id, need),
                 Command::Commit(decided) => {
                     self.meter.count(&decided.engine);
@@ -130,6 +132,7 @@ impl Turns {
                 }
             }
         }
+        self.look_up(keys);
         self.publish(changed);
         let engine = self.turn.engine();
         let (backlog, live) = (engine.backlog(), engine.live_runs());
@@ -161,11 +164,33 @@ impl Turns {
                     };
                     shared.inbox.happened(Happening::Loaded(id, rows));
                 }
-                (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => {
-                    error!(%error, "a row that must be there cannot be read; the process ends");
-                    std::process::exit(70);
-                }
+                (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => unreadable(&error),
             }
+        });
+    }
+
+    /// Looks up the keys of many inputs in one go: one that is new needs nothing else, and there
+    /// are as many as messages.
+    fn look_up(&self, asked: Vec<(LoadId, Vec<DedupeKey>)>) {
+        if asked.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.readers.load(move |reader| {
+            let keys: Vec<DedupeKey> = asked.iter().flat_map(|(_, keys)| keys).copied().collect();
+            let known = match reader.known(&keys) {
+                Ok(known) => known,
+                Err(error) => unreadable(&error),
+            };
+            let loaded = asked.into_iter().map(|(id, keys)| {
+                let of_it = |key: DedupeKey| Some((key, *known.get(&key)?));
+                let rows = Rows {
+                    known: keys.into_iter().filter_map(of_it).collect(),
+                    ..Rows::default()
+                };
+                Happening::Loaded(id, rows)
+            });
+            shared.inbox.all_happened(loaded);
         });
     }
 
@@ -204,4 +229,9 @@ impl Turns {
             }
         }
     }
+}
+
+fn unreadable(error: &StoreError) -> ! {
+    error!(%error, "a row that must be there cannot be read; the process ends");
+    std::process::exit(70);
 }

@@ -31,6 +31,14 @@ pub struct Need {
     pub events: Vec<Seq>,
 }
 
+impl Need {
+    /// It asks for nothing but keys.
+    #[must_use]
+    pub fn is_of_keys(&self) -> bool {
+        self.ledger.is_none() && self.events.is_empty()
+    }
+}
+
 /// Cold rows that were read.
 #[derive(Debug, Default)]
 pub struct Rows {
