@@ -273,6 +273,7 @@ pub const TABLE: &[Route] = &[
     manage("POST", "/ingest/api/v1/source/{id}/secret/rotate"),
     manage("POST", "/ingest/api/v1/source/{id}/token/rotate"),
     manage("GET", "/ingest/api/v1/source/{id}/errors"),
+    manage("GET", "/ingest/api/v1/source/{id}/log"),
     // Webhooks out.
     manage("GET", "/api/v1/health"),
     manage("GET", "/api/v1/app"),
@@ -318,6 +319,9 @@ pub const TABLE: &[Route] = &[
         .body(MESSAGE_BODY_BYTES_MAX)
         .intake()
         .integration(),
+    manage("POST", "/api/v1/msg/broadcast")
+        .body(MESSAGE_BODY_BYTES_MAX)
+        .intake(),
     manage("POST", "/api/v1/app/{app}/msg/precheck/active").integration(),
     manage("POST", "/api/v1/app/{app}/msg/bulk-expunge").integration(),
     manage("POST", "/api/v1/app/{app}/msg/expunge-all-contents").integration(),

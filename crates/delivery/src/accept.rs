@@ -90,6 +90,23 @@ impl Delivery {
         out.answer(token, answer);
     }
 
+    /// Takes in a message that is made here, and remembers the id that its sender gave.
+    pub(crate) fn take_in_as_own(
+        &mut self,
+        app: Seq,
+        new: NewMessage,
+        cx: &mut Context<'_>,
+        out: &mut Outcome,
+    ) {
+        let (key, hash) = (event_id_key(app, &new.provider_id), new.body_hash);
+        let Answer::Accepted { message } = self.take_in(app, None, new, cx, out) else {
+            return;
+        };
+        let expires = cx.now.plus_ms(limits::MESSAGE_EVENT_ID_MS);
+        let row = key.map(|key| taken_key(key, message.seq, hash, expires, cx.now));
+        out.writes.extend(row);
+    }
+
     /// Takes a message in and plans its deliveries.
     pub(crate) fn take_in(
         &mut self,

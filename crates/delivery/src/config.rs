@@ -49,6 +49,12 @@ impl Config {
         self.applications.values().filter(|app| !app.operational)
     }
 
+    /// Those of that row and later ones.
+    pub(crate) fn applications_from(&self, from: Seq) -> impl Iterator<Item = &Arc<Application>> {
+        let rest = self.applications.range(from..).map(|(_, app)| app);
+        rest.filter(|app| !app.operational)
+    }
+
     /// The application of that row.
     #[must_use]
     pub fn application(&self, id: Seq) -> Option<&Arc<Application>> {

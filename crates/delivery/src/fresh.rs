@@ -8,7 +8,7 @@ use dunlin_types::{Seq, limits};
 
 use crate::Message;
 
-/// What a message costs besides its body.
+/// What a message costs besides its sender's texts.
 const ROW_BYTES: usize = 512;
 
 #[derive(Debug, Default)]
@@ -19,12 +19,12 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     pub(crate) fn put(&mut self, message: Arc<Message>) {
-        self.bytes += message.body.len() + ROW_BYTES;
+        self.bytes += message.bytes() + ROW_BYTES;
         self.messages.insert(message.seq, message);
         while self.bytes > limits::FRESH_MESSAGES_BYTES_MAX
             && let Some((_, oldest)) = self.messages.pop_first()
         {
-            self.bytes -= oldest.body.len() + ROW_BYTES;
+            self.bytes -= oldest.bytes() + ROW_BYTES;
         }
     }
 
@@ -35,7 +35,7 @@ impl Fresh {
     /// Nobody needs it any more, or its payload is gone.
     pub(crate) fn forget(&mut self, message: Seq) {
         if let Some(gone) = self.messages.remove(&message) {
-            self.bytes -= gone.body.len() + ROW_BYTES;
+            self.bytes -= gone.bytes() + ROW_BYTES;
         }
     }
 }

@@ -257,7 +257,7 @@ pub enum Input {
 }
 
 /// A message before it has a row.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewMessage {
     /// The provider's id (`webhook-id`), or the sender's own; empty if there is none.
     pub provider_id: String,
@@ -279,6 +279,14 @@ pub struct NewMessage {
     pub retention_ms: Option<i64>,
     /// What its sender gave to transformations: a JSON object.
     pub params: Option<Bytes>,
+}
+
+impl NewMessage {
+    /// What its sender's own texts take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.params.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// What came of an attempt.

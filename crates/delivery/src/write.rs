@@ -122,6 +122,12 @@ impl Message {
         Ksuid::new(KsuidKind::Message, self.at, self.seq)
     }
 
+    /// What its sender's own texts take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.params.as_ref().map_or(0, Bytes::len)
+    }
+
     /// What receivers tell repeats by: the provider's id where there is one, else its own.
     #[must_use]
     pub fn webhook_id(&self) -> String {

@@ -59,6 +59,8 @@ impl Node {
 fn slice(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
     match task.kind {
         TaskKind::Recover => failed(reader, config, task),
+        // The core knows the applications by itself.
+        TaskKind::Broadcast => Ok(TaskSlice::default()),
         TaskKind::Statistics => by_application(task, "appStats", |app| {
             attempts_of(reader, config, task, app)
         }),

@@ -197,6 +197,10 @@ impl Reader for SqliteReader {
         self.together(|db| delivery::repeats(db, message, page))
     }
 
+    fn newest_repeats(&mut self, page: Page) -> StoreResult<Vec<RepeatRow>> {
+        delivery::newest_repeats(&self.db, page).map_err(coded)
+    }
+
     fn refusals(&mut self, source: Seq, page: Page) -> StoreResult<Vec<delivery_core::RefusalRow>> {
         refusal::refusals(&self.db, source, page).map_err(coded)
     }

@@ -348,6 +348,13 @@ pub trait Reader: Send {
     /// As every read.
     fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<delivery::RepeatRow>>;
 
+    /// What came again, of all messages, newest first (or oldest first if the page says so). Without
+    /// bodies.
+    ///
+    /// # Errors
+    /// As every read.
+    fn newest_repeats(&mut self, page: Page) -> StoreResult<Vec<delivery::RepeatRow>>;
+
     /// What a source refused, newest first (or oldest first if the page says so).
     ///
     /// # Errors

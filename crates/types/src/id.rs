@@ -121,6 +121,8 @@ pub enum KsuidKind {
     Delivery,
     /// `rfsl_`: a webhook that a source refused.
     Refusal,
+    /// `log_`: a line of a source's log.
+    LogLine,
     /// `qtask_`: something long that goes on beside everything else.
     Task,
     /// `integ_`: an integration.
@@ -139,6 +141,7 @@ impl KsuidKind {
             Self::Source => "src_",
             Self::Delivery => "dlv_",
             Self::Refusal => "rfsl_",
+            Self::LogLine => "log_",
             Self::Task => "qtask_",
             Self::Integration => "integ_",
         }

@@ -159,6 +159,12 @@ pub const TASKS_RUNNING_MAX: usize = 100;
 pub const TASKS_KEPT_MAX: usize = 1000;
 /// Pending deliveries of an endpoint beyond which no task adds more.
 pub const REPLAYS_WAITING_MAX: usize = 5_000;
+/// Broadcasts that run at a time: each has its message in memory.
+pub const BROADCASTS_RUNNING_MAX: usize = 4;
+/// Messages of a broadcast that one commit holds.
+pub const BROADCAST_COMMIT_MESSAGES_MAX: usize = 100;
+/// Their payloads together, about; one message is always made.
+pub const BROADCAST_COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Messages of a task that are read at a time.
 pub const TASK_SLICE_MESSAGES: usize = 500;
 /// Longest span that a task may reach back (Svix: 14 days for recovery).

@@ -1,6 +1,7 @@
 //! Sources, after the shape of the ingest API: `/ingest/api/v1/source`.
 
 mod fields;
+mod log;
 mod refusals;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route(&format!("{ONE}/secret/rotate"), post(rotate))
         .route(&format!("{ONE}/token/rotate"), post(rotate_url))
         .route(&format!("{ONE}/errors"), get(refusals::list))
+        .route(&format!("{ONE}/log"), get(log::list))
 }
 
 fn source(api: &Api, text: &str) -> Result<Arc<Source>, Refused> {

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use dunlin_delivery::RefusalRow;
 use dunlin_types::KsuidKind;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::source;
 use crate::error::Reply;
@@ -15,7 +16,7 @@ use crate::svix::page::{Asked, List};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RefusalOut {
+pub(super) struct RefusalOut {
     id: String,
     timestamp: String,
     error_code: String,
@@ -25,6 +26,17 @@ struct RefusalOut {
     headers: BTreeMap<String, String>,
     body_bytes: u64,
     unlisted_before: u64,
+}
+
+impl RefusalOut {
+    /// The same for a list whose lines have ids of their own.
+    pub(super) fn without_id(self) -> Value {
+        let mut shown = json!(self);
+        if let Value::Object(fields) = &mut shown {
+            fields.remove("id");
+        }
+        shown
+    }
 }
 
 impl From<RefusalRow> for RefusalOut {

@@ -273,7 +273,7 @@ async fn list(api: Api, filter: AttemptFilter, endpoint: Option<Seq>, asked: Ask
             },
             |row| row.attempt.seq,
             |row| wanted.holds(row, around.expanded),
-            |row| row.message.body.len(),
+            |row| row.message.bytes(),
         )?;
         around.load(reader, &config, &slice.rows)?;
         Ok((slice, around))

@@ -206,7 +206,7 @@ async fn attempted(
                 |row: &DeliveryRow| status.is_none_or(|one| one == u16::from(state_of(row).0));
             newest.as_ref().is_some_and(fits) && wanted.holds(message)
         };
-        window.read(read, |row| row.1.seq, keep, |row| row.1.body.len())
+        window.read(read, |row| row.1.seq, keep, |row| row.1.bytes())
     });
     slice.await?.reply(
         |(_, message)| message.id().to_string(),

@@ -2,6 +2,7 @@
 
 mod application;
 mod attempt;
+mod broadcast;
 pub(crate) mod cards;
 pub(crate) mod check;
 mod content;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(sample::routes())
         .merge(message::routes())
         .merge(search::routes())
+        .merge(broadcast::routes())
         .merge(trial::routes())
         .merge(tls::routes())
         .merge(attempt::routes())

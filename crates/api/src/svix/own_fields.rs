@@ -145,7 +145,11 @@ impl OwnOut {
                 insecure: tls.insecure,
             }),
             disabled_at: config.disabled_at.map(|at| at.rfc3339()),
-            fail_since: config.fail_since.map(|at| at.rfc3339()),
+            // What waited when its owner disabled it is no failure.
+            fail_since: config
+                .fail_since
+                .filter(|_| config.disabled_reason.is_some())
+                .map(|at| at.rfc3339()),
         }
     }
 }

@@ -137,7 +137,7 @@ impl Wanted {
                 |page| self.page(reader, app, page),
                 |message| message.seq,
                 |message| self.holds(message),
-                |message| message.body.len(),
+                |message| message.bytes(),
             )
         });
         Ok(read.await?)

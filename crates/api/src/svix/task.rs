@@ -117,7 +117,7 @@ impl Span {
             tag: self.tag,
             status: self.status,
             status_class: self.status_code_class,
-            applications: Vec::new(),
+            ..TaskFilter::default()
         })
     }
 }

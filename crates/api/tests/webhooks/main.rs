@@ -5,6 +5,7 @@
 mod access;
 mod apart;
 mod blocked;
+mod broadcasts;
 mod certificates;
 mod dodo;
 mod endpoints;

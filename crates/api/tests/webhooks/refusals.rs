@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{BODY, OTHER_SECRET, Server, Webhook, server};
+use crate::harness::{BODY, OTHER_SECRET, SECRET, Server, Webhook, server};
 
 const ERRORS: &str = "/ingest/api/v1/source/dodo/errors";
 
@@ -87,4 +87,55 @@ async fn a_flood_is_counted_and_only_some_of_it_listed() {
     let newest = &listed["data"][0];
     assert_eq!(newest["headers"]["webhook-id"], "evt-last");
     assert!(newest["unlistedBefore"].as_u64().unwrap() > 0, "{newest}");
+}
+
+#[tokio::test]
+async fn the_log_has_what_was_refused_and_what_came_again_in_one_order() {
+    let server = server().await;
+    server.source().await;
+    let other = json!({"name": "other", "type": "dodo", "config": {"secret": SECRET}});
+    let made = server.post("/ingest/api/v1/source", other).await;
+    made.is(201, "");
+    let log = "/ingest/api/v1/source/dodo/log";
+    let empty = server.get(log).await.is(200, "").json();
+    assert_eq!((&empty["data"], &empty["done"]), (&json!([]), &json!(true)));
+
+    let first = server.webhook("evt-1", BODY).await;
+    server.webhook("evt-1", BODY).await;
+    server.forged("evt-2").await;
+    for _ in 0..2 {
+        let elsewhere = Webhook::of("evt-1", BODY, server.node.now());
+        let elsewhere = server.ask(elsewhere.request("other")).await;
+        elsewhere.is(200, "");
+    }
+    let changed = Webhook::of("evt-1", r#"{"type":"changed"}"#, server.node.now());
+    server.ask(changed.request("dodo")).await;
+
+    let page = server.get(&format!("{log}?limit=2")).await.is(200, "");
+    let page = page.json();
+    let iterator = page["iterator"].as_str().unwrap().to_owned();
+    let rest = format!("{log}?limit=2&iterator={iterator}");
+    let rest = server.get(&rest).await.is(200, "").json();
+    let of = |page: &Value| page["data"].as_array().unwrap().clone();
+    let all = [of(&page), of(&rest)].concat();
+    let kinds: Vec<&str> = all
+        .iter()
+        .map(|one| one["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["conflict", "refused", "repeat"]);
+    assert_eq!(
+        (&page["done"], &rest["done"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(all[1]["errorCode"], "E0201");
+    for again in [&all[0], &all[2]] {
+        assert_eq!(
+            (&again["msgId"], &again["webhookId"]),
+            (&json!(first), &json!("evt-1"))
+        );
+    }
+    server
+        .get("/ingest/api/v1/source/nobody/log")
+        .await
+        .is(404, "E0207");
 }

@@ -1,6 +1,9 @@
 //! The JSON in which tasks are kept.
 
-use dunlin_delivery::{TaskFilter, TaskKind, TaskRow, TaskStatus};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_delivery::{NewMessage, TaskFilter, TaskKind, TaskRow, TaskStatus};
 use dunlin_types::{Code, Seq, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +27,56 @@ pub(crate) struct TaskJson {
     changed: u64,
     result: String,
     code: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given: Option<GivenJson>,
+}
+
+/// A message that is to be made. Its texts are JSON, so they are UTF-8.
+#[derive(Serialize, Deserialize)]
+struct GivenJson {
+    id: String,
+    event_type: String,
+    hash: [u8; 16],
+    channels: Vec<String>,
+    tags: Vec<String>,
+    deliver_at: Option<i64>,
+    retention_ms: Option<i64>,
+    params: Option<String>,
+    body: String,
+}
+
+impl From<&NewMessage> for GivenJson {
+    fn from(new: &NewMessage) -> Self {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            id: new.provider_id.clone(),
+            event_type: new.event_type.clone(),
+            hash: new.body_hash,
+            channels: new.channels.clone(),
+            tags: new.tags.clone(),
+            deliver_at: new.deliver_at.map(Timestamp::ms),
+            retention_ms: new.retention_ms,
+            params: new.params.as_ref().map(text),
+            body: text(&new.body),
+        }
+    }
+}
+
+impl From<GivenJson> for NewMessage {
+    fn from(json: GivenJson) -> Self {
+        Self {
+            provider_id: json.id,
+            event_type: json.event_type,
+            body: json.body.into(),
+            body_hash: json.hash,
+            headers: Vec::new(),
+            channels: json.channels,
+            tags: json.tags,
+            deliver_at: json.deliver_at.map(Timestamp::from_ms),
+            retention_ms: json.retention_ms,
+            params: json.params.map(Bytes::from),
+        }
+    }
 }
 
 impl From<&TaskRow> for TaskJson {
@@ -48,6 +101,7 @@ impl From<&TaskRow> for TaskJson {
             changed: row.changed,
             result: row.result.clone(),
             code: row.code.map(Code::number),
+            given: filter.given.as_deref().map(GivenJson::from),
         }
     }
 }
@@ -63,6 +117,7 @@ impl TaskJson {
             TaskKind::Statistics,
             TaskKind::CatchUp,
             TaskKind::EventTypes,
+            TaskKind::Broadcast,
         ];
         let statuses = [
             TaskStatus::Running,
@@ -86,6 +141,7 @@ impl TaskJson {
                 status: self.state,
                 status_class: self.status_class,
                 applications: self.applications.into_iter().map(Seq).collect(),
+                given: self.given.map(|given| Arc::new(given.into())),
             },
             cursor: Seq(self.cursor),
             looked: self.looked,

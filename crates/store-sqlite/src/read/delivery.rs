@@ -310,6 +310,22 @@ fn texts(row: &Row<'_>, column: usize) -> Result<Vec<String>> {
     }
 }
 
+/// By place, so that it costs the same however many there are.
+pub(super) fn newest_repeats(db: &Connection, page: Page) -> Result<Vec<RepeatRow>> {
+    let page = page_sql(page, "seq");
+    let sql = format!("SELECT seq, message, at, hash, conflict FROM repeat WHERE true{page}");
+    list(db, &sql, [], |row| {
+        Ok(RepeatRow {
+            seq: col_seq(row, 0)?,
+            message: col_seq(row, 1)?,
+            at: col_at(row, 2)?,
+            body_hash: col_hash(row, 3)?,
+            conflict: row.get(4)?,
+            body: None,
+        })
+    })
+}
+
 pub(super) fn repeats(db: &Connection, message: Seq, page: Page) -> Result<Vec<RepeatRow>> {
     let page = page_sql(
         Page {

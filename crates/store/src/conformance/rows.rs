@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_delivery::{
     Application, AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
-    EndpointConfig, EndpointTls, Filter, HealthRow, JsonPath, Message, RefusalRow, RepeatRow,
-    Retention, SecretVersion, Source, SourceConfig, SourceKind, SourceMode, TallyRow, TaskFilter,
-    TaskKind, TaskRow, TaskStatus, Transformation, Trigger,
+    EndpointConfig, EndpointTls, Filter, HealthRow, JsonPath, Message, NewMessage, RefusalRow,
+    RepeatRow, Retention, SecretVersion, Source, SourceConfig, SourceKind, SourceMode, TallyRow,
+    TaskFilter, TaskKind, TaskRow, TaskStatus, Transformation, Trigger,
 };
 use dunlin_engine::config::{
     AppRow, BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionRow, RateRule,
@@ -516,6 +516,22 @@ pub(super) fn health(n: u64, endpoint: u64) -> HealthRow {
     }
 }
 
+fn given(n: u64) -> NewMessage {
+    let message = message(n);
+    NewMessage {
+        provider_id: message.provider_id.clone(),
+        event_type: message.event_type.clone(),
+        body: format!("{{\"n\":{n}}}").into(),
+        body_hash: message.body_hash,
+        headers: Vec::new(),
+        channels: message.channels.clone(),
+        tags: message.tags.clone(),
+        deliver_at: maybe(n, at(n)),
+        retention_ms: maybe(n + 1, 5),
+        params: maybe(n, "{}".into()),
+    }
+}
+
 pub(super) fn task(n: u64, id: Seq, status: TaskStatus) -> Arc<TaskRow> {
     Arc::new(TaskRow {
         id,
@@ -525,7 +541,8 @@ pub(super) fn task(n: u64, id: Seq, status: TaskStatus) -> Arc<TaskRow> {
             TaskKind::Recover,
             TaskKind::Statistics,
             TaskKind::EventTypes,
-        ][n as usize % 3],
+            TaskKind::Broadcast,
+        ][n as usize % 4],
         status,
         app: Seq(n % 2),
         endpoint: maybe(n, Seq(n % 11)),
@@ -533,6 +550,7 @@ pub(super) fn task(n: u64, id: Seq, status: TaskStatus) -> Arc<TaskRow> {
             since: maybe(n, at(n)),
             event_types: vec![format!("t{n}")],
             applications: vec![Seq(n)],
+            given: maybe(n, Arc::new(given(n))),
             ..TaskFilter::default()
         },
         cursor: Seq(n),

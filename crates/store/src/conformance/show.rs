@@ -197,6 +197,7 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
     for function in [None, Some(0), Some(1)] {
         out.push(format!("{:?}", reader.dropped(function, page).unwrap()));
     }
+    out.push(format!("{:?}", reader.newest_repeats(page).unwrap()));
     for source in (0..10).map(Seq) {
         let (rows, counts) = (reader.refusals(source, page), reader.refusal_counts(source));
         out.push(format!("{:?} {:?}", rows.unwrap(), counts.unwrap()));

@@ -410,6 +410,15 @@ impl Reader for MemoryReader {
         ))
     }
 
+    fn newest_repeats(&mut self, slice: Page) -> StoreResult<Vec<RepeatRow>> {
+        let bare = |row: &RepeatRow| RepeatRow {
+            body: None,
+            ..row.clone()
+        };
+        let keep = |row: &RepeatRow| Some(bare(row));
+        Ok(page(&locked(&self.state).repeats, slice, keep))
+    }
+
     fn refusals(&mut self, source: Seq, slice: Page) -> StoreResult<Vec<RefusalRow>> {
         let state = locked(&self.state);
         let of = state.refusals.get(&source);
