@@ -371,6 +371,48 @@ async fn one_that_is_gone_is_disabled_and_comes_back_by_hand() {
     assert_eq!(endpoint["disabledReason"], Value::Null);
 }
 
+#[tokio::test]
+async fn one_that_its_owner_disabled_gets_what_was_pending_then_once_it_is_back() {
+    let mut lab = Lab::start().await;
+    let refusing = LabReceiver::start(Manner::Answers(500)).await;
+    let one_retry = json!({ "retrySchedule": [60] });
+    lab.add("shut", refusing, one_retry).await;
+    let given_up = lab.send("shut").await;
+    lab.server.idle().await;
+    lab.server.advance("90s").await;
+    assert_eq!(lab.attempts("shut").await.len(), 2);
+    let pending = lab.send("shut").await;
+    lab.server.idle().await;
+    change(&lab, "shut", json!({ "disabled": true })).await;
+    // Its next attempt would be now.
+    lab.server.advance("90s").await;
+    let missed = lab.send("shut").await;
+    lab.server.advance("90s").await;
+    assert_eq!(lab.attempts("shut").await.len(), 3);
+
+    lab.receiver("shut").behave(Manner::Answers(200));
+    enable(&lab, "shut").await;
+    let attempts = until("attempts after the endpoint is back", async || {
+        let attempts = lab.attempts("shut").await;
+        (attempts.len() >= 5).then_some(attempts)
+    })
+    .await;
+    let arrived: Vec<&String> = attempts[3..].iter().map(|one| &one.message).collect();
+    assert_eq!(arrived, [&pending, &missed], "oldest first, each once");
+    lab.server.advance("10m").await;
+    let attempts = lab.attempts("shut").await;
+    assert_eq!(attempts.len(), 5, "{given_up} was given up before");
+}
+
+async fn change(lab: &Lab, name: &str, fields: Value) {
+    let path = format!("/api/v1/app/default/endpoint/{name}");
+    let json = [("content-type", "application/json")];
+    let client = lab.server.client();
+    let reply = client.send(Method::PATCH, &path, &json, fields.to_string());
+    let reply = reply.await;
+    assert!((200..300).contains(&reply.status), "{}", reply.text());
+}
+
 async fn enable(lab: &Lab, name: &str) {
     let path = format!("/api/v1/app/default/endpoint/{name}/enable");
     let reply = lab.server.client().post(&path, &json!({})).await;

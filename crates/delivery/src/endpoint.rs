@@ -9,8 +9,8 @@ use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits
 use crate::application::{full, taken};
 use crate::lane::Lane;
 use crate::{
-    Answer, Context, Delivery, EndpointVersionRow, Filter, JsonPath, Outcome, SecretVersion, Write,
-    operational, secrets,
+    Answer, Context, Delivery, DeliveryRow, EndpointVersionRow, Filter, JsonPath, Outcome,
+    SecretVersion, Trigger, Write, operational, secrets,
 };
 
 /// An endpoint.
@@ -61,7 +61,7 @@ pub struct EndpointConfig {
     pub channels: Vec<String>,
     /// Since when it is disabled.
     pub disabled_at: Option<Timestamp>,
-    /// Since when messages had not arrived when it was disabled for what its receiver did.
+    /// Since when messages had not arrived when it was disabled; none if all had.
     pub fail_since: Option<Timestamp>,
     /// Whether what is for it waits until its owner lets it go on.
     pub paused: bool,
@@ -244,10 +244,7 @@ impl Delivery {
         let mut config = EndpointConfig::clone(&old.config);
         config.disabled = true;
         config.disabled_reason = Some(reason.to_owned());
-        // What waits is given up now, so whoever catches up must begin with it.
-        let pending = self.queue.rows().filter(|row| row.endpoint == id);
-        let oldest = pending.map(|row| row.created).min();
-        config.fail_since = oldest.into_iter().chain(fail_since).min();
+        config.fail_since = fail_since;
         self.change(&old, config, cx, out);
     }
 
@@ -298,6 +295,12 @@ impl Delivery {
         }
         if is && !was {
             config.disabled_at = Some(cx.now);
+            // What waits is given up now, so whoever catches up must begin with it.
+            let is_for_it =
+                |row: &&DeliveryRow| row.endpoint == old.id && row.trigger != Trigger::Test;
+            let pending = self.queue.rows().filter(is_for_it);
+            let oldest = pending.map(|row| row.created).min();
+            config.fail_since = oldest.into_iter().chain(config.fail_since).min();
         } else if !is {
             (
                 config.disabled_at,

@@ -38,7 +38,7 @@ pub(crate) fn endpoint_disabled(of: &Endpoint) -> Told {
     let automatic = of.config.disabled_reason.is_some();
     let trigger = if automatic { "automatic" } else { "manual" };
     told.text("trigger", trigger);
-    if let Some(since) = of.config.fail_since {
+    if let Some(since) = of.config.fail_since.filter(|_| automatic) {
         told.text("failSince", &since.rfc3339());
     }
     if let Some(reason) = &of.config.disabled_reason {

@@ -433,7 +433,7 @@ impl Play {
                 let since = config.fail_since;
                 let paused = if config.paused { ", paused" } else { "" };
                 let reason = reason.map(|why| format!(" because {why}"));
-                let since = since.map(|at| format!(", failing since {}", since_start(at)));
+                let since = since.map(|at| format!(", undelivered since {}", since_start(at)));
                 let state = match config.disabled {
                     true => "disabled",
                     false => "enabled",
@@ -622,6 +622,7 @@ scenarios! {
     a_receiver_that_struggles_gets_fewer_at_a_time
     rates_are_kept
     an_endpoint_that_fails_for_days_is_disabled
+    an_owner_disables_an_endpoint_with_something_pending
     what_has_gathered_does_not_overrun_an_endpoint
     a_pause_queues_what_comes
     messages_with_an_order_do_not_overtake
