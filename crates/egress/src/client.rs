@@ -25,7 +25,6 @@ use crate::proxy::Proxy;
 
 /// A deadline further away than this is this far away.
 const DEADLINE_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-const RECONNECT_WITHIN: Duration = Duration::from_millis(RECONNECT_WITHIN_MS);
 
 /// How a [`Client`] is made.
 pub struct ClientOptions {
@@ -41,6 +40,8 @@ pub struct ClientOptions {
     pub idle_per_origin_max: usize,
     /// Idle connections kept in all.
     pub idle_max: usize,
+    /// How long after the call a request that may be repeated is, when its connection dies.
+    pub reconnect_within: Duration,
 }
 
 impl Default for ClientOptions {
@@ -54,6 +55,7 @@ impl Default for ClientOptions {
             idle_timeout: Duration::from_millis(IDLE_CONNECTION_MS_MAX),
             idle_per_origin_max: IDLE_CONNECTIONS_PER_ORIGIN_MAX,
             idle_max: IDLE_CONNECTIONS_MAX,
+            reconnect_within: Duration::from_millis(RECONNECT_WITHIN_MS),
         }
     }
 }
@@ -66,6 +68,7 @@ struct Inner {
     pool: Arc<Pool>,
     dialer: Dialer,
     idle_timeout: Duration,
+    reconnect_within: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -82,6 +85,7 @@ impl Client {
             pool: Arc::new(Pool::new(options.idle_per_origin_max, options.idle_max)),
             dialer: Dialer::new(options.resolver, options.roots, options.proxy),
             idle_timeout: options.idle_timeout,
+            reconnect_within: options.reconnect_within,
         }))
     }
 
@@ -89,7 +93,7 @@ impl Client {
     ///
     /// A request of which nothing was written, because a kept connection had died, goes out over the
     /// next one. A request that may have been seen is sent again only if it is idempotent, once, over
-    /// a new connection, when the first died within [`RECONNECT_WITHIN_MS`] of the call and before a
+    /// a new connection, when the first died within `reconnect_within` of the call and before a
     /// byte of an answer. All of it lies within the one deadline.
     ///
     /// # Errors
@@ -134,7 +138,7 @@ impl Client {
                 Err(Failure::Unanswered(error)) => error,
             };
             match again.take() {
-                Some(same) if started.elapsed() < RECONNECT_WITHIN => {
+                Some(same) if started.elapsed() < self.0.reconnect_within => {
                     message = self::message(*same);
                     idle = None;
                 }

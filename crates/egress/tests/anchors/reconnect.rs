@@ -3,17 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use dunlin_egress::SendErrorKind;
+use dunlin_egress::{Client, ClientOptions, SendErrorKind};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::server::{read_request, serve};
-use crate::{client, open, post, text, with_body};
+use crate::{Script, client, open, post, text, with_body};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum First {
     Dies,
-    DiesLate,
     DiesAfterSayingSome,
     DiesAmidTheBody,
     DiesAgain,
@@ -27,10 +26,6 @@ async fn serving(mut tcp: TcpStream, number: usize, first: First) -> io::Result<
     }
     match first {
         First::Dies | First::DiesAgain => Ok(()),
-        First::DiesLate => {
-            tokio::time::sleep(Duration::from_millis(1050)).await;
-            Ok(())
-        }
         First::DiesAfterSayingSome => tcp.write_all(b"H").await,
         First::DiesAmidTheBody => tcp.write_all(&with_body(b"half")[..40]).await,
         First::Fails => {
@@ -42,11 +37,10 @@ async fn serving(mut tcp: TcpStream, number: usize, first: First) -> io::Result<
 
 /// What the first connection does, whether the request may be repeated, what comes of it, and how
 /// many connections there were.
-const TABLE: [(First, bool, &str, usize); 9] = [
+const TABLE: [(First, bool, &str, usize); 8] = [
     (First::Dies, true, "again", 2),
     (First::Dies, false, "Aborted", 1),
     (First::DiesAgain, true, "Aborted", 2),
-    (First::DiesLate, true, "Aborted", 1),
     (First::DiesAfterSayingSome, true, "Aborted", 1),
     (First::DiesAmidTheBody, true, "Aborted", 1),
     (First::Fails, true, "no", 1),
@@ -71,6 +65,29 @@ async fn a_request_is_repeated_once_if_it_may_be_and_nothing_was_answered_within
             "{first:?} {is_idempotent}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_dies_later_than_that_is_not_repeated() {
+    for (reconnect_within, outcome, connections) in [
+        // However soon it dies, that is too late.
+        (Duration::ZERO, "Aborted", 1),
+        (Duration::from_secs(3600), "again", 2),
+    ] {
+        let server = serve(move |tcp, number| serving(tcp, number, First::Dies)).await;
+        let client = Client::new(ClientOptions {
+            resolver: Script::new(&[&["127.0.0.1"]]),
+            reconnect_within,
+            ..ClientOptions::default()
+        });
+        let mut request = post(&server.url("/"), &open());
+        request.is_idempotent = true;
+        let shown = text(client.send(request).await);
+        assert!(shown.starts_with(outcome), "{reconnect_within:?}: {shown}");
+        assert_eq!(server.connections(), connections, "{reconnect_within:?}");
+    }
+    let usual = ClientOptions::default().reconnect_within;
+    assert_eq!(usual, Duration::from_secs(1));
 }
 
 #[tokio::test]
