@@ -9,6 +9,7 @@ mod access;
 mod application;
 mod attempt;
 mod audit;
+mod broadcast;
 mod config;
 mod effect;
 mod endpoint;
@@ -44,6 +45,7 @@ pub use access::{
     KeyHash, KeyHolder, NewPortalToken, PortalToken,
 };
 pub use application::{Application, DEFAULT_APPLICATION, NewApplication, Retention};
+pub use broadcast::broadcast_slice;
 pub use config::Config;
 pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
 pub use effect::{Answer, AttemptEffect, Effect, Emit, Held, Outcome, Standing};
@@ -197,6 +199,10 @@ impl Delivery {
                 *idempotency,
             ],
             Input::Attempted(attempted) => [self.event_key_of(attempted), None],
+            Input::TaskSlice { task, slice, .. } => {
+                let dedupe = self.broadcast_keys(*task, slice);
+                return Needs { dedupe };
+            }
             _ => [None, None],
         };
         Needs {
@@ -234,7 +240,7 @@ impl Delivery {
                 self.create_message(creation, loaded, cx, &mut out);
             }
             Input::TaskSlice { token, task, slice } => {
-                self.task_slice(token, task, slice, cx, &mut out);
+                self.task_slice(token, task, slice, loaded, cx, &mut out);
             }
             Input::CancelPending {
                 token,

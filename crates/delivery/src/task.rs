@@ -8,8 +8,8 @@ use std::sync::Arc;
 use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Seq, Timestamp, Token, limits};
 
 use crate::{
-    Answer, Context, Delivery, DeliveryRow, EndpointConfig, FilterInput, Message, NewMessage,
-    Outcome, Trigger, Write, operational,
+    Answer, Context, Delivery, DeliveryRow, EndpointConfig, FilterInput, Loaded, Message,
+    NewMessage, Outcome, Trigger, Write, operational,
 };
 
 /// What a task does.
@@ -244,6 +244,7 @@ impl Delivery {
         token: Token,
         task: Seq,
         slice: TaskSlice,
+        loaded: &Loaded,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
@@ -258,7 +259,7 @@ impl Delivery {
             self.parked.entry(endpoint).or_default().push(parked);
             return;
         }
-        let row = self.sliced(TaskRow::clone(&row), slice, cx, out);
+        let row = self.sliced(TaskRow::clone(&row), slice, loaded, cx, out);
         let row = self.put_task(row, out);
         if row.status != TaskStatus::Running {
             self.tell(operational::task_finished(&row), cx, out);
@@ -271,10 +272,12 @@ impl Delivery {
         &mut self,
         mut row: TaskRow,
         slice: TaskSlice,
+        loaded: &Loaded,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) -> TaskRow {
         row.updated = cx.now;
+        let from = row.cursor;
         row.cursor = slice.cursor.max(row.cursor);
         row.looked += slice.looked;
         if let Some(result) = slice.result {
@@ -285,7 +288,7 @@ impl Delivery {
         }
         match (row.kind, row.endpoint) {
             (TaskKind::Statistics | TaskKind::EventTypes, _) => {}
-            (TaskKind::Broadcast, _) => self.broadcast(&mut row, cx, out),
+            (TaskKind::Broadcast, _) => self.broadcast(&mut row, from, loaded, cx, out),
             (TaskKind::PurgeContent, _) => {
                 let messages = slice.messages.into_iter().map(|(message, _)| message);
                 row.changed += self.content_gone(messages, true, cx, out) as u64;
@@ -303,29 +306,6 @@ impl Delivery {
             (_, None) => row.status = TaskStatus::Failed,
         }
         row
-    }
-
-    /// The message for some of the applications that have not had it, of those that there were when
-    /// the task began. What names them is how far the task is, not what was found.
-    fn broadcast(&mut self, row: &mut TaskRow, cx: &mut Context<'_>, out: &mut Outcome) {
-        let Some(message) = row.filter.given.clone() else {
-            row.status = TaskStatus::Failed;
-            return;
-        };
-        let most = limits::BROADCAST_COMMIT_BYTES_MAX / message.bytes().max(1);
-        let most = most.clamp(1, limits::BROADCAST_COMMIT_MESSAGES_MAX);
-        let rest = self.config.applications_from(row.cursor).map(|app| app.id);
-        let some: Vec<Seq> = rest.take_while(|app| *app < row.id).take(most).collect();
-        for app in &some {
-            self.take_in_as_own(*app, NewMessage::clone(&message), cx, out);
-            row.cursor = Seq(app.0 + 1);
-            row.looked += 1;
-            row.changed += 1;
-        }
-        if some.len() < most {
-            row.status = TaskStatus::Finished;
-            row.filter.given = None;
-        }
     }
 
     /// One more delivery of each message, unless one is pending.
@@ -366,106 +346,9 @@ impl Delivery {
             return;
         }
         for one in self.parked.remove(&endpoint).unwrap_or_default() {
-            self.task_slice(one.token, one.task, one.slice, cx, out);
+            // These are for an endpoint and need nothing at hand.
+            let loaded = Loaded::default();
+            self.task_slice(one.token, one.task, one.slice, &loaded, cx, out);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{DEFAULT_APPLICATION, DeliveryOptions, Effect, Input, Loaded, NewApplication};
-
-    /// What the core answers, and what it writes.
-    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> (Answer, Vec<Write>) {
-        let mut next_seq = || {
-            *seq += 1;
-            Seq(*seq)
-        };
-        let mut cx = Context {
-            now: Timestamp::from_ms(1_800_000_000_000),
-            seed: 0,
-            next_seq: &mut next_seq,
-        };
-        let mut out = core.handle(input, &Loaded::default(), &mut cx);
-        let answer = out.effects.drain(..).find_map(|effect| match effect {
-            Effect::Answer { answer, .. } => Some(answer),
-            Effect::Attempt(_) => None,
-        });
-        (answer.expect("an answer"), out.writes)
-    }
-
-    fn broadcast() -> Input {
-        let given = NewMessage {
-            event_type: "a.b".to_owned(),
-            body: bytes::Bytes::from(vec![b' '; limits::BROADCAST_COMMIT_BYTES_MAX / 2]),
-            ..NewMessage::default()
-        };
-        let new = NewTask {
-            kind: TaskKind::Broadcast,
-            app: DEFAULT_APPLICATION,
-            endpoint: None,
-            filter: TaskFilter {
-                given: Some(Arc::new(given)),
-                ..TaskFilter::default()
-            },
-        };
-        Input::StartTask {
-            token: Token(1),
-            new: Box::new(new),
-        }
-    }
-
-    fn row(answer: Answer) -> Arc<TaskRow> {
-        match answer {
-            Answer::Task(row) => row,
-            other => panic!("no task: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_broadcast_makes_no_more_in_a_commit_than_its_bytes_allow_and_keeps_nothing() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
-        let application = |core: &mut Delivery, seq: &mut u64| {
-            let new = NewApplication {
-                name: "one".to_owned(),
-                ..NewApplication::default()
-            };
-            let token = Token(1);
-            told(core, seq, Input::CreateApplication { token, new });
-        };
-        (0..2).for_each(|_| application(&mut core, &mut seq));
-        let task = row(told(&mut core, &mut seq, broadcast()).0).id;
-        application(&mut core, &mut seq);
-        let mut slice = || {
-            let (token, slice) = (Token(1), TaskSlice::default());
-            let input = Input::TaskSlice { token, task, slice };
-            let (answer, writes) = told(&mut core, &mut seq, input);
-            let made = writes.iter().filter_map(|write| match write {
-                Write::Message(message) => Some(message.app),
-                _ => None,
-            });
-            (row(answer), made.collect::<Vec<Seq>>())
-        };
-        let (first, made) = slice();
-        assert_eq!(
-            (first.status, made),
-            (TaskStatus::Running, vec![Seq(0), Seq(1)])
-        );
-        let (last, made) = slice();
-        assert_eq!((last.status, last.changed), (TaskStatus::Finished, 3));
-        assert_eq!(made, [Seq(2)], "who came later is not meant");
-        assert_eq!(last.filter.given, None);
-    }
-
-    #[test]
-    fn broadcasts_are_few_at_a_time() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
-        for _ in 0..limits::BROADCASTS_RUNNING_MAX {
-            row(told(&mut core, &mut seq, broadcast()).0);
-        }
-        let (answer, writes) = told(&mut core, &mut seq, broadcast());
-        assert!(matches!(answer, Answer::Refused(error) if error.code == Code::BadRequest));
-        assert!(writes.is_empty());
     }
 }

@@ -18,6 +18,7 @@ use crate::options::NodeOptions;
 use crate::pace::{Admitted, Overload, Pace, Pressure};
 use crate::prepared::PreparedEndpoints;
 use crate::readers::Readers;
+use crate::trial::Trials;
 
 /// What somebody who asked is told, after the commit that holds it.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) apps: tokio::sync::watch::Sender<Arc<Vec<engine::config::AppRow>>>,
     pub(crate) counters: Counters,
     /// For messages that are tried and not kept.
-    pub(crate) trials: tokio::sync::Semaphore,
+    pub(crate) trials: Trials,
 }
 
 /// Work of the node's own that `/test/idle` waits for.

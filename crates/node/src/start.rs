@@ -62,7 +62,7 @@ pub async fn start(options: NodeOptions, store: Arc<dyn Store>) -> Result<Runnin
         config: RwLock::new(opened.delivery.config()),
         apps: tokio::sync::watch::Sender::new(Arc::new(Vec::new())),
         counters: Default::default(),
-        trials: tokio::sync::Semaphore::new(dunlin_types::limits::TRIALS_AT_ONCE_MAX),
+        trials: Default::default(),
         options,
     });
     memory::watch(&shared.pace);

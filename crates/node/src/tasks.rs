@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dunlin_delivery::{
     Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskFilter, TaskKind, TaskRow,
-    TaskSlice, TaskStatus, Verdict, hour_of, order_key, verdict,
+    TaskSlice, TaskStatus, Verdict, broadcast_slice, hour_of, order_key, verdict,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
 use dunlin_types::{Coded, Seq, limits};
@@ -59,8 +59,7 @@ impl Node {
 fn slice(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
     match task.kind {
         TaskKind::Recover => failed(reader, config, task),
-        // The core knows the applications by itself.
-        TaskKind::Broadcast => Ok(TaskSlice::default()),
+        TaskKind::Broadcast => Ok(broadcast_slice(config, task)),
         TaskKind::Statistics => by_application(task, "appStats", |app| {
             attempts_of(reader, config, task, app)
         }),

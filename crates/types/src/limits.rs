@@ -172,6 +172,8 @@ pub const TASK_SPAN_MS_MAX: i64 = 90 * DAY_MS;
 /// Messages that are tried at endpoints and not kept, at a time: they wait in no lane, so they must
 /// not become a way around it.
 pub const TRIALS_AT_ONCE_MAX: usize = 16;
+/// Those of them that are one application's.
+pub const TRIALS_PER_APPLICATION_MAX: usize = 4;
 /// One delivery attempt: connect, headers and body together.
 pub const DELIVERY_TIMEOUT_MS: u64 = 15_000;
 /// Connecting for a delivery attempt or a call.

@@ -335,6 +335,26 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_ends_where_enough_has_been_read_even_if_none_of_it_is_kept() {
+        let mut reads = 0;
+        let slice = window("limit=3")
+            .unwrap()
+            .read(
+                |page| {
+                    reads += 1;
+                    let from = page.after.map_or(1_000_000, |seq| seq.0 - 1);
+                    Ok((1..=from).rev().take(page.items).collect())
+                },
+                |n: &u64| Seq(*n),
+                |_| false,
+                |_| LIST_BODIES_BYTES_MAX / 4,
+            )
+            .unwrap();
+        assert!(slice.rows.is_empty() && slice.more);
+        assert_eq!(reads, 1);
+    }
+
+    #[test]
     fn what_a_query_cannot_mean_is_refused() {
         for query in [
             "limit=0",

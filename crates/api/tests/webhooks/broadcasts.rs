@@ -110,3 +110,25 @@ async fn a_message_that_could_not_be_sent_is_broadcast_to_nobody() {
     let tasks = server.get("/api/v1/background-task").await.json();
     assert_eq!(tasks["data"], json!([]));
 }
+
+#[tokio::test]
+async fn an_application_that_has_an_id_is_not_sent_it_again() {
+    let server = server().await;
+    application(&server, "acme").await;
+    application(&server, "other").await;
+    let message = json!({"eventType": "news.sent", "payload": {}, "eventId": "news-1"});
+    let first = server.post("/api/v1/app/acme/msg", message.clone()).await;
+    first.is(202, "");
+    for sent in [2, 0] {
+        let task = server.post(BROADCAST, message.clone()).await;
+        let task = ended(&server, &task.is(202, "").json()).await;
+        assert_eq!(task["data"]["messagesSent"], sent);
+        assert_eq!(task["data"]["messagesLooked"], 3);
+    }
+    for app in ["default", "acme", "other"] {
+        assert_eq!(messages(&server, app).await.len(), 1, "{app}");
+    }
+    let other = json!({"eventType": "news.sent", "payload": {}, "eventId": "news-2"});
+    let task = server.post(BROADCAST, other).await.is(202, "").json();
+    assert_eq!(ended(&server, &task).await["data"]["messagesSent"], 3);
+}

@@ -19,6 +19,11 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    /// One that answers nothing.
+    pub(crate) async fn hanging() -> Self {
+        Self::answering(0).await
+    }
+
     /// One that answers everything with that status.
     pub(crate) async fn answering(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -45,6 +50,9 @@ async fn answer(mut stream: TcpStream, status: u16, kept: &Mutex<Vec<Came>>) {
     while let Ok(1..) = stream.read_buf(&mut bytes).await {
         let Some(came) = whole(&bytes) else { continue };
         kept.lock().unwrap().push(came);
+        if status == 0 {
+            std::future::pending::<()>().await;
+        }
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
         let _ = stream.write_all(head.as_bytes()).await;

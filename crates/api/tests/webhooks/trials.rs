@@ -116,6 +116,43 @@ async fn a_trial_that_fails_says_why_and_counts_nowhere() {
 }
 
 #[tokio::test]
+async fn an_application_whose_receivers_hang_leaves_room_for_the_others() {
+    let server = server().await;
+    let (hangs, answers) = (Receiver::hanging().await, Receiver::answering(200).await);
+    let hung = trial(&server.endpoint(json!({"url": hangs.url})).await);
+    let other = json!({"name": "other", "uid": "other"});
+    server.post("/api/v1/app", other).await.is(201, "");
+    let all = "/api/v1/app/other/endpoint";
+    let fields = json!({"url": answers.url, "uid": "one"});
+    server.post(all, fields).await.is(201, "");
+    let tries = async || server.post(&hung, message()).await;
+    let trying = async { tokio::join!(tries(), tries(), tries(), tries()) };
+    let asking = async {
+        while hangs.came().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        server.post(&hung, message()).await.is(503, "E0105");
+        let elsewhere = format!("{all}/one/msg/test-attempt");
+        server.post(&elsewhere, message()).await.is(201, "");
+    };
+    tokio::select! {
+        ended = trying => panic!("they hang: {ended:?}"),
+        () = asking => {}
+    }
+    // Whoever stops waiting gives the place back.
+    let again = async { tries().await };
+    let came = async {
+        while hangs.came().len() < 5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = again => panic!("it hangs: {ended:?}"),
+        () = came => {}
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_tried_is_refused() {
     let server = server().await;
     let own = server.endpoint(json!({"integration": "inngest"})).await;
