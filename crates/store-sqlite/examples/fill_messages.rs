@@ -140,7 +140,7 @@ fn main() {
     let span_ms = days.parse::<i64>().unwrap() * DAY_MS;
     let now_ms = i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let now = Timestamp::from_ms(now_ms);
-    let store = SqliteStore::new(dir).unwrap();
+    let store = SqliteStore::sealed(dir, Vec::new()).unwrap();
     let (mut writer, start) = store.writer(now).unwrap();
     let core = restored(&store);
     let source = core.config().sources().next().unwrap().id;
