@@ -153,6 +153,13 @@ pub enum Answer {
     Standing(Standing),
     /// So many were changed.
     Changed(usize),
+    /// So many were changed, and there may be more: ask again.
+    ChangedSome {
+        /// How many.
+        changed: usize,
+        /// The last that was looked at.
+        last: Seq,
+    },
     /// It is gone.
     Deleted,
     /// It is written down.

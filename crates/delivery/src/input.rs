@@ -63,6 +63,8 @@ pub enum Input {
         endpoint: Seq,
         /// Messages of before that.
         created_before: Timestamp,
+        /// The last delivery that was looked at; those behind it are left.
+        after: Seq,
     },
     /// How much an endpoint has to do.
     Standing {

@@ -1,7 +1,7 @@
 //! How long things are kept: payloads go first, then messages with all that belongs to them. What
 //! is still to be delivered stays.
 
-use dunlin_types::{Code, Coded, Seq, Timestamp, Token};
+use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
 
 use std::collections::BTreeMap;
 
@@ -94,11 +94,13 @@ impl Delivery {
         }
     }
 
+    /// One slice of what waits; the answer says whether there may be more behind it.
     pub(crate) fn cancel_pending(
         &mut self,
         token: Token,
         endpoint: Seq,
         created_before: Timestamp,
+        after: Seq,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
@@ -106,15 +108,24 @@ impl Delivery {
             let row = &hot.row;
             row.endpoint == endpoint && row.created < created_before && hot.is_cancellable()
         };
-        let (messages, waiting): (Vec<Seq>, Vec<Seq>) = (self.queue.iter().filter(fits))
+        let some = self.queue.iter_after(after).filter(fits);
+        let (messages, waiting): (Vec<Seq>, Vec<Seq>) = some
+            .take(limits::CANCEL_SLICE_DELIVERIES)
             .map(|hot| (hot.row.message, hot.row.seq))
             .unzip();
-        let cancelled = waiting.len();
+        let changed = waiting.len();
+        let answer = match waiting.last() {
+            Some(last) if changed == limits::CANCEL_SLICE_DELIVERIES => Answer::ChangedSome {
+                changed,
+                last: *last,
+            },
+            _ => Answer::Changed(changed),
+        };
         self.cancel(waiting, Code::CancelledByOwner, cx, out);
         for message in messages {
             self.release_held(message, cx, out);
         }
-        out.answer(token, Answer::Changed(cancelled));
+        out.answer(token, answer);
     }
 
     /// Takes the payload away once each endpoint has it, where the application wants that. A
@@ -137,5 +148,96 @@ impl Delivery {
         if wipes && ended.is_some_and(|ended| ended.arrived && !ended.failed) {
             out.writes.push(Write::ContentGone(row.message));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_types::{Secret, limits::CANCEL_SLICE_DELIVERIES};
+
+    use super::*;
+    use crate::{
+        DEFAULT_APPLICATION, DeliveryOptions, Effect, EndpointConfig, Input, Loaded, NewMessage,
+    };
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    /// What the core answers, and how many deliveries it cancels.
+    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> (Answer, usize) {
+        let mut next_seq = || {
+            *seq += 1;
+            Seq(*seq)
+        };
+        let mut cx = Context {
+            now: NOW,
+            seed: 0,
+            next_seq: &mut next_seq,
+        };
+        let mut out = core.handle(input, &Loaded::default(), &mut cx);
+        let answer = out.effects.drain(..).find_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer),
+            Effect::Attempt(_) => None,
+        });
+        let cancelled = out.writes.iter().filter(|write| match write {
+            Write::Delivery(row) => row.state == DeliveryState::Cancelled,
+            _ => false,
+        });
+        let cancelled = cancelled.count();
+        (answer.expect("an answer"), cancelled)
+    }
+
+    #[test]
+    fn what_waits_is_cancelled_in_slices_of_one_commit_each() {
+        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
+        let config = EndpointConfig {
+            app: DEFAULT_APPLICATION,
+            url: "https://example.com/".to_owned(),
+            paused: true,
+            ..EndpointConfig::default()
+        };
+        let made = Input::CreateEndpoint {
+            token: Token(1),
+            config: Box::new(config),
+            secret: Secret::new("whsec_"),
+        };
+        let Answer::Endpoint(endpoint) = told(&mut core, &mut seq, made).0 else {
+            panic!("no endpoint");
+        };
+        let all = CANCEL_SLICE_DELIVERIES + 7;
+        for n in 0..all {
+            let message = NewMessage {
+                event_type: "a".to_owned(),
+                provider_id: format!("m{n}"),
+                ..NewMessage::default()
+            };
+            let input = Input::CreateMessage {
+                token: Token(1),
+                application: DEFAULT_APPLICATION,
+                message,
+                idempotency: None,
+            };
+            told(&mut core, &mut seq, input);
+        }
+        let mut slices = Vec::new();
+        let mut after = Seq(0);
+        loop {
+            let input = Input::CancelPending {
+                token: Token(1),
+                endpoint: endpoint.id,
+                created_before: NOW.plus_ms(1),
+                after,
+            };
+            let (answer, cancelled) = told(&mut core, &mut seq, input);
+            slices.push(cancelled);
+            match answer {
+                Answer::ChangedSome { last, .. } => after = last,
+                Answer::Changed(changed) => {
+                    assert_eq!(changed, cancelled);
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(slices, [CANCEL_SLICE_DELIVERIES, 7]);
     }
 }

@@ -246,7 +246,11 @@ impl Delivery {
                 token,
                 endpoint,
                 created_before,
-            } => self.cancel_pending(token, endpoint, created_before, cx, &mut out),
+                after,
+            } => {
+                let before = created_before;
+                self.cancel_pending(token, endpoint, before, after, cx, &mut out);
+            }
             Input::Resend {
                 token,
                 message,

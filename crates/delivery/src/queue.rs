@@ -4,6 +4,7 @@
 mod audit;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use dunlin_types::{Seq, Timestamp, Token};
 
@@ -102,6 +103,12 @@ impl Queue {
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &DeliveryRow> {
         self.hot.values().map(|hot| &hot.row)
+    }
+
+    /// Those behind that one, in order.
+    pub(crate) fn iter_after(&self, after: Seq) -> impl Iterator<Item = &Hot> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        self.hot.range(behind).map(|(_, hot)| hot)
     }
 
     /// All of them, in order.

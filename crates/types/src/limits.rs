@@ -165,6 +165,8 @@ pub const BROADCASTS_RUNNING_MAX: usize = 4;
 pub const BROADCAST_COMMIT_MESSAGES_MAX: usize = 100;
 /// Their payloads together, about; one message is always made.
 pub const BROADCAST_COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Deliveries that are cancelled in one commit.
+pub const CANCEL_SLICE_DELIVERIES: usize = 500;
 /// Messages of a task that are read at a time.
 pub const TASK_SLICE_MESSAGES: usize = 500;
 /// Longest span that a task may reach back (Svix: 14 days for recovery).

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use dunlin_delivery::{Answer, DeliveryState, Input, NewTask, TaskFilter, TaskKind, TaskRow};
 use dunlin_types::limits::TASK_SPAN_MS_MAX;
-use dunlin_types::{Code, KsuidKind, Timestamp};
+use dunlin_types::{Code, KsuidKind, Seq, Timestamp};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -202,14 +202,19 @@ async fn cancel(
     let endpoint = endpoint(&api, &app, &ep)?.1.id;
     let created_before = Timestamp::parse_rfc3339(&fields.created_before)
         .ok_or_else(|| bad_field("createdBefore", "it must be an RFC 3339 time"))?;
-    let input = move |token| Input::CancelPending {
-        token,
-        endpoint,
-        created_before,
-    };
-    match ask(&api, input).await? {
-        Answer::Changed(_) => Ok(StatusCode::NO_CONTENT.into_response()),
-        _ => Err(odd_answer()),
+    let mut after = Seq(0);
+    loop {
+        let input = move |token| Input::CancelPending {
+            token,
+            endpoint,
+            created_before,
+            after,
+        };
+        match ask(&api, input).await? {
+            Answer::ChangedSome { last, .. } => after = last,
+            Answer::Changed(_) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            _ => return Err(odd_answer()),
+        }
     }
 }
 

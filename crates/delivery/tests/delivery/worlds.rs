@@ -513,6 +513,7 @@ impl Life {
                 token,
                 endpoint,
                 created_before: self.world.now,
+                after: Seq(0),
             },
             6 => Input::Expunge {
                 token,
