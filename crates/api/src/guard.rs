@@ -23,6 +23,7 @@ use crate::error::{ERROR_HEADER, Refused, Shape, code_of};
 use crate::hosts::{Hosts, Origin};
 use crate::idempotency::{Answers, idempotency_key};
 use crate::policy::{self, Route, Who};
+use crate::refused::RefusedCounts;
 use crate::state::ApiOptions;
 
 const SERVER_KIND: HeaderName = HeaderName::from_static("x-inngest-server-kind");
@@ -47,6 +48,7 @@ struct Inner {
     answers: Answers,
     /// For the bodies that are not small.
     room: Semaphore,
+    refused: Arc<RefusedCounts>,
 }
 
 /// The routes, with the guard before them.
@@ -70,6 +72,9 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
         Ok(Some((row, caller))) => Ok(gate.run(row, caller, parts, body, next).await),
     }
     .unwrap_or_else(|refused| respond(&refused, rows.first().copied()));
+    let row = rows.first().copied();
+    let (status, headers) = (response.status(), response.headers());
+    gate.0.refused.count(row, status, headers);
     let not_taken = response.status() == StatusCode::METHOD_NOT_ALLOWED;
     let no_room = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
@@ -110,7 +115,13 @@ impl Gate {
             directory,
             answers: Answers::default(),
             room: Semaphore::new(limits::HTTP_BODIES_BYTES_MAX / ROOM_UNIT_BYTES),
+            refused: Arc::default(),
         }))
+    }
+
+    /// What it counts of its refusals.
+    pub(crate) fn refused(&self) -> Arc<RefusedCounts> {
+        Arc::clone(&self.0.refused)
     }
 
     /// Whether the page that asks may be another one of this machine.

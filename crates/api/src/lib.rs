@@ -17,6 +17,7 @@ mod inbound;
 mod ingest_api;
 mod journey;
 pub mod policy;
+mod refused;
 pub mod samples;
 mod sdk;
 mod server;
@@ -34,6 +35,10 @@ pub use state::{Api, ApiOptions};
 /// Everything that is served, behind the policy table.
 pub fn router(api: Api) -> Router {
     let gate = guard::Gate::new(&api.options, Some(api.node.clone()));
+    let api = Api {
+        refused: gate.refused(),
+        ..api
+    };
     let routes = Router::new()
         .merge(inbound::routes())
         .merge(ingest_api::routes())

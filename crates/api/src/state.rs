@@ -9,6 +9,7 @@ use dunlin_types::{Secret, Timestamp};
 use dunlin_wire::sign::SigningKey;
 
 use crate::inbound::Meter;
+use crate::refused::RefusedCounts;
 
 /// How the HTTP side is set up.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub struct Api {
     pub started: Timestamp,
     /// What sources refused of late.
     pub(crate) refusals: Arc<Meter>,
+    /// How many requests were refused, as the guard counts them.
+    pub(crate) refused: Arc<RefusedCounts>,
 }
 
 impl Api {
@@ -83,6 +86,7 @@ impl Api {
             jobs: Jobs::new(node.clone()),
             started: node.now(),
             refusals: Arc::default(),
+            refused: Arc::default(),
             node,
             options: Arc::new(options),
         }

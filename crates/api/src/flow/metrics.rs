@@ -12,6 +12,7 @@ use http::header;
 
 use super::exposition::{CONTENT_TYPE, Exposition, Kind};
 use crate::error::Reply;
+use crate::refused::RefusedCounts;
 use crate::sdk::Names;
 use crate::state::Api;
 
@@ -86,7 +87,8 @@ pub(super) async fn metrics(State(api): State<Api>) -> Reply {
         resident_bytes: resident_bytes(),
         version: api.options.version,
     };
-    let text = text(&totals, &labels, &process, api.node.now());
+    let mut text = text(&totals, &labels, &process, api.node.now());
+    text.push_str(&refused(&api.refused));
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
@@ -105,6 +107,22 @@ pub(super) fn text(totals: &Totals, labels: &Labels, process: &Process, now: Tim
     whole(&mut out, totals, process);
     by_function(&mut out, &folded(totals, labels), now);
     by_app(&mut out, totals, labels, now);
+    out.finish()
+}
+
+/// Requests that were refused. What there was none of has no series.
+fn refused(counts: &RefusedCounts) -> String {
+    let mut out = Exposition::default();
+    let mut family = out.family(
+        "dunlin_requests_refused_total",
+        Kind::Counter,
+        "Requests that were refused, by where they were going, the status and the code.",
+    );
+    for ((at, status, code), count) in counts.all() {
+        let (status, code) = (status.to_string(), code.to_string());
+        let labels = [("at", at), ("status", &status), ("code", &code)];
+        family.series(&labels, count);
+    }
     out.finish()
 }
 

@@ -228,6 +228,32 @@ async fn metrics_count_what_happened() {
 }
 
 #[tokio::test]
+async fn metrics_count_what_was_refused_by_where_status_and_code() {
+    let server = server().await;
+    let before = server.get("/metrics").await.text;
+    assert!(
+        !before.contains("dunlin_requests_refused_total{"),
+        "{before}"
+    );
+    for _ in 0..2 {
+        server
+            .get("/api/runs/01JQDAE4RQF8MBCR55T5AK4KXS/waiting")
+            .await;
+    }
+    let unknown = server.post("/in/nobody", json!({})).await;
+    let text = server.get("/metrics").await.text;
+    let line = |at: &str, code: &str, count: usize| {
+        format!(
+            "dunlin_requests_refused_total{{at=\"{at}\",status=\"404\",code=\"{code}\"}} {count}"
+        )
+    };
+    let found = line("webhooks", &unknown.code, 1);
+    for line in [line("api", "E0102", 2), found] {
+        assert!(text.lines().any(|one| one == line), "{line} in {text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_unknown_is_not_found() {
     let server = server().await;
     for path in [
