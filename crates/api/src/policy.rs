@@ -276,6 +276,7 @@ pub const TABLE: &[Route] = &[
     manage("GET", "/ingest/api/v1/source/{id}/log"),
     // Webhooks out.
     manage("GET", "/api/v1/health"),
+    manage("GET", "/api/v1/health/ping"),
     manage("GET", "/api/v1/app"),
     manage("POST", "/api/v1/app"),
     manage("GET", "/api/v1/app/{app}").portal(ViewBase),

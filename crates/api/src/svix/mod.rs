@@ -61,6 +61,10 @@ pub(crate) fn routes() -> Router<Api> {
         .merge(stats::routes())
         .merge(operational::routes())
         .route("/api/v1/health", get(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/api/v1/health/ping",
+            get(|| async { StatusCode::NO_CONTENT }),
+        )
         .route("/api/v1/{*rest}", any(not_built))
 }
 

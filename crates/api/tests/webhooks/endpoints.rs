@@ -412,4 +412,5 @@ async fn what_is_not_built_says_so() {
         server.post(path, json!({})).await.is(501, "E0108");
     }
     server.get("/api/v1/health").await.is(204, "");
+    server.get("/api/v1/health/ping").await.is(204, "");
 }
