@@ -45,7 +45,7 @@ fn welcome(term: Term, settings: &Settings, serving: &Serving) {
     term.pair("try it", try_it(serving));
     term.pair(
         "look",
-        format_args!("{url}/v1/events and {url}/api/events/ID/explain"),
+        format_args!("{url}/v1/events, {url}/api/trace/ID and {url}/api/events/ID/explain"),
     );
     if settings.signing_key.is_some() || !settings.event_keys.is_empty() {
         complain("note: keys are set, but a development server is open; see `dunlin start`");

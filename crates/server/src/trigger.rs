@@ -115,6 +115,7 @@ fn tell(term: Term, event_type: &str, args: &TriggerArgs, webhook: &Webhook, rep
         Some(url) => url.split("/in/").next().unwrap_or(url),
         None => args.server.trim_end_matches('/'),
     };
+    term.pair("trace", format_args!("{server}/api/trace/{message}"));
     term.pair(
         "explain",
         format_args!("{server}/api/events/{message}/explain"),
