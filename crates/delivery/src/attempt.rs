@@ -115,6 +115,7 @@ impl Delivery {
                 message_inline: inline.cloned(),
                 in_process: self.is_in_process(&endpoint.config),
                 endpoint,
+                ordered: row.order_key.is_some(),
                 attempt_no: row.tries + 1,
                 trigger: row.trigger,
             })));

@@ -75,6 +75,8 @@ pub struct AttemptEffect {
     pub endpoint: Arc<Endpoint>,
     /// Whether the result is an event for this server's own log.
     pub in_process: bool,
+    /// Whether it must not overtake another delivery, so that it follows from that one's end.
+    pub ordered: bool,
     /// 1 for the first.
     pub attempt_no: u8,
     /// Why it is made.

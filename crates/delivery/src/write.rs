@@ -67,6 +67,20 @@ pub enum Write {
 }
 
 impl Write {
+    /// Whether it says how endpoints are from here on.
+    #[must_use]
+    pub const fn is_of_endpoint(&self) -> bool {
+        matches!(
+            self,
+            Self::Application(_)
+                | Self::ApplicationDeleted(_)
+                | Self::Endpoint(_)
+                | Self::EndpointDeleted(_)
+                | Self::EventType(_)
+                | Self::EventTypeDeleted(_)
+        )
+    }
+
     /// Sets [`AttemptRow::event`] if this is the attempt of `delivery` that made an event.
     pub fn set_event(&mut self, delivery: Seq, event: Seq) {
         if let Self::Attempt(row) = self

@@ -35,6 +35,11 @@ pub struct Turn {
     free_effects: Vec<Effect>,
     /// Effects of the commit in flight.
     in_flight: Option<Vec<Effect>>,
+    /// Rows before this place are durable, and those before the other are with the commit in flight.
+    durable_below: u64,
+    in_flight_below: u64,
+    /// The last commit that changed an endpoint.
+    endpoints_changed: u64,
     commands: Vec<Command>,
     draining: bool,
 }
@@ -59,6 +64,9 @@ impl Turn {
             forming_effects: Vec::new(),
             free_effects: Vec::new(),
             in_flight: None,
+            durable_below: next_seq.0,
+            in_flight_below: next_seq.0,
+            endpoints_changed: 0,
             commands: Vec::new(),
             draining: false,
         }
@@ -178,12 +186,14 @@ impl Turn {
         };
         let decided = std::mem::replace(&mut self.forming, next);
         self.forming_bytes = 0;
+        self.in_flight_below = self.next_seq;
         self.in_flight = Some(effects);
         self.commands.push(Command::Commit(decided));
     }
 
     fn durable(&mut self, commit: u64) {
         self.committed = commit;
+        self.durable_below = self.in_flight_below;
         self.engine.committed(commit);
         if let Some(effects) = self.in_flight.take()
             && !effects.is_empty()
@@ -365,7 +375,10 @@ impl Turn {
             engine::Effect::Request(request) => request.after,
             _ => u64::MAX,
         };
-        let effect = Effect::Engine(effect);
+        self.put_effect(after, Effect::Engine(effect));
+    }
+
+    fn put_effect(&mut self, after: u64, effect: Effect) {
         if after <= self.committed {
             self.free_effects.push(effect);
             return;
@@ -430,9 +443,30 @@ impl Turn {
                 self.keys.wrote(row.key, known, row.expires);
             }
         }
+        if out.writes.iter().any(delivery::Write::is_of_endpoint) {
+            self.endpoints_changed = self.forming.commit_no;
+        }
         self.forming.delivery.extend(out.writes);
-        self.forming_effects
-            .extend(out.effects.into_iter().map(Effect::Delivery));
+        for effect in out.effects {
+            let after = self.attempt_follows(&effect);
+            self.put_effect(after, Effect::Delivery(effect));
+        }
+    }
+
+    /// The commit that an attempt follows from: that of its delivery and of what its endpoint is
+    /// like now. A place that was given back would stand idle if it waited for another one.
+    fn attempt_follows(&self, effect: &delivery::Effect) -> u64 {
+        let delivery::Effect::Attempt(attempt) = effect else {
+            return u64::MAX;
+        };
+        let of_delivery = match attempt.delivery.0 {
+            // It begins because another one has ended, which is decided just now.
+            _ if attempt.ordered => return u64::MAX,
+            seq if seq < self.durable_below => self.committed,
+            seq if seq < self.in_flight_below => self.forming.commit_no - 1,
+            _ => return u64::MAX,
+        };
+        of_delivery.max(self.endpoints_changed)
     }
 
     /// What is known of the keys: what was written here of late, else what was read.

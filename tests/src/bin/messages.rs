@@ -27,8 +27,8 @@ const APP: &str = "/api/v1/app/default";
 /// What of the stored messages a purge finds lapsed once the clock has been moved on so far: with
 /// what is kept for ninety days, those of the older half of sixty.
 const PURGE_AFTER: &str = "60d";
-/// Until a purge shows.
-const PURGE_SHOWS: Duration = Duration::from_secs(30);
+/// Until a purge shows: a server looks once a minute.
+const PURGE_SHOWS: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     let numbers = [
@@ -143,7 +143,7 @@ async fn pages(told: &Told, folder: &Path, figures: &mut Figures) {
     asking
         .pages("a channel that none has", of("channel=none-#"))
         .await;
-    asking.pages("a tag", of("tag=t-#")).await;
+    asking.pages("a tag", of("tag=tag-#")).await;
     let days = told.number("days");
     let spans: Vec<String> = span_queries(&asking.server.client, days).await;
     asking

@@ -1,6 +1,7 @@
 //! The two cores under the turn, in small worlds of which everything follows from a seed.
 
 mod again;
+mod deliveries;
 mod flow;
 mod flow_worlds;
 mod interpreter;
