@@ -30,16 +30,19 @@ async fn main() -> std::io::Result<()> {
         params_headers: BTreeMap::new(),
         params: None,
     };
-    for workers in [1, 2] {
+    for (workers, at_once) in [(1, 1), (2, 2), (2, 32)] {
         let mut options = SandboxOptions::new(program.clone(), Vec::new());
         options.workers = workers;
         let sandbox = Sandbox::new(options);
         let begun = Instant::now();
         sandbox.run(request.clone()).await;
-        println!("{workers} workers: first run {:?}", begun.elapsed());
+        println!(
+            "{workers} workers, {at_once} at once: first run {:?}",
+            begun.elapsed()
+        );
         let begun = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..workers {
+        for _ in 0..at_once {
             let (sandbox, request) = (sandbox.clone(), request.clone());
             tasks.spawn(async move {
                 let mut took = Vec::with_capacity(RUNS);

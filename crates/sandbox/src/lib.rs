@@ -21,6 +21,8 @@ mod random;
 mod realm;
 mod report;
 mod script;
+mod talk;
+mod waiting;
 mod worker;
 
 pub use pool::{Sandbox, SandboxOptions};

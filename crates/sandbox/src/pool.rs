@@ -1,27 +1,22 @@
-//! The parent's side: hands each run to an idle worker, watches the clock, and throws away a
-//! worker that overstayed, died or said it is worn. The next run starts a new one.
+//! The parent's side as its callers see it: checks what they ask for, has it wait for a worker, and
+//! judges what comes back.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_types::Code;
 use dunlin_types::limits::{
     TRANSFORM_CODE_CHARS_MAX, TRANSFORM_CODE_CHARS_MIN, TRANSFORM_CPU_MS_MAX,
-    TRANSFORM_LOG_LINES_MAX, TRANSFORM_WAITING_MAX, TRANSFORM_WALL_MS_MAX,
-    TRANSFORM_WORKERS_DEFAULT,
+    TRANSFORM_WAITING_MAX, TRANSFORM_WALL_MS_MAX, TRANSFORM_WORKERS_DEFAULT,
 };
-use tokio::sync::Semaphore;
 
-use crate::failure;
-use crate::frame::{self, Answer, Job, Outcome, Task};
+use crate::frame::{Job, Outcome, Task};
 use crate::outcome;
-use crate::process::Worker;
-use crate::report::{LogLine, ScriptError, TransformReport, TransformRequest};
+use crate::report::{ScriptError, TransformReport, TransformRequest};
+use crate::waiting::Shared;
 
 /// How workers are started and how much they may take.
 #[derive(Clone, Debug)]
@@ -61,15 +56,6 @@ pub struct Sandbox {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    options: SandboxOptions,
-    idle: Mutex<Vec<Worker>>,
-    /// Places for runs that hold a worker.
-    busy: Semaphore,
-    /// Places for those and for the ones that wait.
-    admitted: Semaphore,
-}
-
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox")
@@ -78,33 +64,15 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// What came of one job, whatever it was.
-struct Exchange {
-    outcome: Result<(Outcome, Vec<u8>), ScriptError>,
-    logs: Vec<LogLine>,
-    took: Duration,
-}
-
 impl Sandbox {
     /// A sandbox with one worker started ahead when called within a tokio runtime.
     #[must_use]
     pub fn new(options: SandboxOptions) -> Self {
-        let workers = options.workers.max(1);
-        let shared = Shared {
-            idle: Mutex::new(Vec::new()),
-            busy: Semaphore::new(workers),
-            admitted: Semaphore::new(workers + options.waiting_max),
-            options,
-        };
+        let shared = Arc::new(Shared::new(options));
         if tokio::runtime::Handle::try_current().is_ok() {
-            match shared.start() {
-                Ok(worker) => shared.put_back(worker),
-                Err(error) => tracing::warn!(%error, "no JavaScript worker could be started"),
-            }
+            shared.start_ahead();
         }
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared }
     }
 
     /// Tells whether that code may be saved: its length, that it compiles, that its top level
@@ -125,7 +93,12 @@ impl Sandbox {
             params_headers: BTreeMap::new(),
             params: None,
         };
-        match self.shared.exchange(&job, code, &[]).await.outcome? {
+        match self
+            .shared
+            .exchange(&job, &code.into(), &[])
+            .await
+            .outcome?
+        {
             (Outcome::Checked, _) => Ok(()),
             (Outcome::Failed(failed), _) => Err(outcome::error_of(failed)),
             (Outcome::Returned(_), _) => Err(crashed("gave an answer nobody asked for")),
@@ -170,107 +143,8 @@ impl Sandbox {
     }
 }
 
-impl Shared {
-    fn start(&self) -> io::Result<Worker> {
-        Worker::start(&self.options.program, &self.options.args)
-    }
-
-    fn idle_worker(&self) -> io::Result<Worker> {
-        while let Some(mut worker) = self.take() {
-            if worker.is_alive() {
-                return Ok(worker);
-            }
-        }
-        self.start()
-    }
-
-    fn take(&self) -> Option<Worker> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-    }
-
-    fn put_back(&self, worker: Worker) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(worker);
-    }
-
-    async fn exchange(&self, job: &Job, code: &str, payload: &[u8]) -> Exchange {
-        let Ok(_admitted) = self.admitted.try_acquire() else {
-            return refused(
-                Code::Overloaded,
-                "too many transformations wait for a worker",
-            );
-        };
-        let Ok(_busy) = self.busy.acquire().await else {
-            return refused(Code::ShuttingDown, "the server is stopping");
-        };
-        let message = match frame::encode(job, code.as_bytes(), payload) {
-            Ok(message) => message,
-            Err(error) => return refused(Code::TransformReturnBad, &format!("the event: {error}")),
-        };
-        let worker = match self.idle_worker() {
-            Ok(worker) => worker,
-            Err(error) => {
-                let message = format!("no worker could be started: {error}");
-                return refused(Code::TransformCrashed, &message);
-            }
-        };
-        self.converse(worker, &message).await
-    }
-
-    /// The worker goes back only after a whole answer; dropped on any other way, it is killed.
-    async fn converse(&self, mut worker: Worker, message: &[u8]) -> Exchange {
-        let begun = Instant::now();
-        let wall = Duration::from_millis(self.options.wall_ms_max);
-        let answered = tokio::time::timeout(wall, worker.ask(message)).await;
-        let took = begun.elapsed();
-        let failed = |error| Exchange {
-            outcome: Err(error),
-            logs: Vec::new(),
-            took,
-        };
-        let frame = match answered {
-            Err(_) => {
-                drop(worker);
-                return failed(failure::deadline(self.options.cpu_ms_max));
-            }
-            Ok(Err(_)) => {
-                return failed(match worker.bury().await {
-                    true => failure::deadline(self.options.cpu_ms_max),
-                    false => crashed("ended before it answered"),
-                });
-            }
-            Ok(Ok(frame)) => frame,
-        };
-        let Ok(mut answer) = serde_json::from_slice::<Answer>(&frame.head) else {
-            return failed(crashed("gave an answer that cannot be read"));
-        };
-        answer.logs.truncate(TRANSFORM_LOG_LINES_MAX + 1);
-        if !answer.worn {
-            self.put_back(worker);
-        }
-        Exchange {
-            outcome: Ok((answer.outcome, frame.payload)),
-            logs: answer.logs,
-            took,
-        }
-    }
-}
-
-fn crashed(what: &str) -> ScriptError {
+pub(crate) fn crashed(what: &str) -> ScriptError {
     ScriptError::new(Code::TransformCrashed, format!("the worker process {what}"))
-}
-
-fn refused(code: Code, message: &str) -> Exchange {
-    Exchange {
-        outcome: Err(ScriptError::new(code, message)),
-        logs: Vec::new(),
-        took: Duration::ZERO,
-    }
 }
 
 fn length_fits(code: &str) -> Result<(), ScriptError> {

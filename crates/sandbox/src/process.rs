@@ -4,8 +4,10 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -51,20 +53,32 @@ impl Worker {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a job and waits for its answer; more than one answer is an error. A caller that gives
-    /// up must drop the worker: the late answer would be taken for the next one.
-    pub(crate) async fn ask(&mut self, job: &[u8]) -> io::Result<Frame> {
-        self.input.write_all(job).await?;
-        let answer = frame::read_async(&mut self.output).await?;
-        match self.output.buffer().is_empty() {
-            true => Ok(answer),
-            false => Err(io::ErrorKind::InvalidData.into()),
+    /// Waits for the next answer, and sends meanwhile what is to be sent; what is left of that goes
+    /// with the next call. A caller that gives up must drop the worker: the late answer would be
+    /// taken for the next one.
+    pub(crate) async fn answer(&mut self, outbox: &mut BytesMut) -> io::Result<Frame> {
+        let Self { input, output, .. } = self;
+        let mut reading = pin!(frame::read_async(output));
+        loop {
+            tokio::select! {
+                answer = &mut reading => return answer,
+                // A worker that has ended takes nothing more, but its answer may still be there.
+                written = input.write_buf(outbox), if !outbox.is_empty() => {
+                    if written.is_err() {
+                        outbox.clear();
+                    }
+                }
+            }
         }
     }
 
+    /// It has said nothing that nobody has asked for.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.output.buffer().is_empty()
+    }
+
     /// Ends it and tells whether the kernel's CPU limit had done so already.
-    pub(crate) async fn bury(mut self) -> bool {
-        drop(self.input);
+    pub(crate) async fn bury(&mut self) -> bool {
         // It may have closed its pipes without ending; what is not dead yet is killed.
         let status: io::Result<ExitStatus> = match self.child.try_wait() {
             Ok(Some(status)) => Ok(status),

@@ -203,7 +203,7 @@ pub const RETENTION_SLICE_MESSAGES: usize = 64;
 /// Between two looks for what is kept too long.
 pub const RETENTION_PERIOD_MS: u64 = 60_000;
 /// Bodies of fresh messages that are at hand for their first attempts.
-pub const FRESH_MESSAGES_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const FRESH_MESSAGES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Headers of an attempt that are kept, of the request and of the answer each.
 pub const ATTEMPT_HEADERS_KEPT_MAX: usize = 32;
 /// Value of such a header.
@@ -241,6 +241,15 @@ pub const TRANSFORM_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const TRANSFORM_WORKERS_DEFAULT: usize = 2;
 /// Transformations that wait for a worker; more are refused.
 pub const TRANSFORM_WAITING_MAX: usize = 1_024;
+/// Transformations of one script that are with a worker at a time, the next ones waiting in its
+/// pipe, if they are quick.
+pub const TRANSFORM_AHEAD_MAX: usize = 8;
+/// What is written to a worker ahead of its turn.
+pub const TRANSFORM_AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// A transformation that takes no longer is quick, microseconds.
+pub const TRANSFORM_QUICK_US_MAX: u64 = 1_000;
+/// Time after which a worker is given no more of the same script, so that others have their turn.
+pub const TRANSFORM_TALK_MS_MAX: u64 = 5;
 /// One message to or from a worker: an event with its variables, or 1 MiB of result with logs.
 pub const TRANSFORM_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Address space of a worker: heap and stack, copies of the message, and the program itself.

@@ -12,3 +12,4 @@ mod fresh;
 mod pool;
 mod same_as_v8;
 mod saving;
+mod together;
