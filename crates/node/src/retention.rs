@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use dunlin_delivery::{Answer, Input};
+use dunlin_store::{Reader, StoreResult};
 use dunlin_types::{Coded, Seq, limits};
 use tracing::{info, warn};
 
@@ -33,43 +34,46 @@ impl Node {
     /// As every read and decision.
     pub async fn forget(&self) -> Result<(usize, usize), Coded> {
         let now = self.now();
-        let mut payloads = 0;
-        loop {
-            let items = limits::RETENTION_SLICE_MESSAGES;
-            let overdue = self
-                .read(move |reader| reader.overdue_payloads(now, items))
-                .await?;
-            let gone = self.gone(overdue, true).await?;
-            payloads += gone;
-            if gone == 0 {
-                break;
-            }
-        }
+        let payloads = self
+            .forget_by(true, move |reader, skip| {
+                reader.overdue_payloads(now, skip, limits::RETENTION_SLICE_MESSAGES)
+            })
+            .await?;
         let mut messages = 0;
         for app in self.config().applications() {
             let before = now.plus_ms(-i64::from(app.retention.days) * limits::DAY_MS);
             let app = app.id;
-            loop {
-                let items = limits::RETENTION_SLICE_MESSAGES;
-                let read = move |reader: &mut dyn dunlin_store::Reader| {
-                    reader.oldest_messages(app, before, items)
-                };
-                let old = self.read(read).await?;
-                let gone = self.gone(old, false).await?;
-                messages += gone;
-                if gone == 0 {
-                    break;
-                }
-            }
+            messages += self
+                .forget_by(false, move |reader, skip| {
+                    let items = limits::RETENTION_SLICE_MESSAGES;
+                    reader.oldest_messages(app, before, skip, items)
+                })
+                .await?;
         }
         Ok((payloads, messages))
     }
 
+    /// Slice by slice to the end of that list; how many went.
+    async fn forget_by<L>(&self, payloads: bool, list: L) -> Result<usize, Coded>
+    where
+        L: Fn(&mut dyn Reader, usize) -> StoreResult<Vec<Seq>> + Copy + Send + 'static,
+    {
+        // What stays, because it is still to be delivered, must not hide what comes after it.
+        let (mut gone, mut stayed) = (0, 0);
+        loop {
+            let slice = self.read(move |reader| list(reader, stayed)).await?;
+            let listed = slice.len();
+            if listed == 0 {
+                return Ok(gone);
+            }
+            let went = self.gone(slice, payloads).await?;
+            gone += went;
+            stayed += listed - went.min(listed);
+        }
+    }
+
     /// One slice; how many of it went. What is still to be delivered stays.
     async fn gone(&self, messages: Vec<Seq>, payloads: bool) -> Result<usize, Coded> {
-        if messages.is_empty() {
-            return Ok(0);
-        }
         let began = Instant::now();
         let answer = self.delivery(move |token| match payloads {
             true => Input::Expunge {

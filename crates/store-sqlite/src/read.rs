@@ -213,21 +213,23 @@ impl Reader for SqliteReader {
         delivery::message_of_sender(&self.db, app, id).map_err(coded)
     }
 
-    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64> {
-        delivery::count_messages(&self.db, filter).map_err(coded)
-    }
-
-    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
-        delivery::overdue_payloads(&self.db, now, items).map_err(coded)
+    fn overdue_payloads(
+        &mut self,
+        now: Timestamp,
+        skip: usize,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>> {
+        delivery::overdue_payloads(&self.db, now, skip, items).map_err(coded)
     }
 
     fn oldest_messages(
         &mut self,
         app: Seq,
         before: Timestamp,
+        skip: usize,
         items: usize,
     ) -> StoreResult<Vec<Seq>> {
-        delivery::oldest_messages(&self.db, app, before, items).map_err(coded)
+        delivery::oldest_messages(&self.db, (app, before), skip, items).map_err(coded)
     }
 
     fn dead_letters(&mut self, endpoint: Seq, page: Page) -> StoreResult<Vec<DeliveryRow>> {

@@ -295,20 +295,20 @@ pub trait Reader: Send {
     /// As every read.
     fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>>;
 
-    /// How many messages fit a filter. It may take as long as there are many.
-    ///
-    /// # Errors
-    /// As every read.
-    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64>;
-
     /// Messages whose payload is kept for longer than it should be, those that are overdue longest
-    /// first.
+    /// first, without the first `skip` of them.
     ///
     /// # Errors
     /// As every read.
-    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>>;
+    fn overdue_payloads(
+        &mut self,
+        now: Timestamp,
+        skip: usize,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>>;
 
-    /// The oldest messages of an application that came before an instant, oldest first.
+    /// The oldest messages of an application that came before an instant, oldest first, without the
+    /// first `skip` of them.
     ///
     /// # Errors
     /// As every read.
@@ -316,6 +316,7 @@ pub trait Reader: Send {
         &mut self,
         app: Seq,
         before: Timestamp,
+        skip: usize,
         items: usize,
     ) -> StoreResult<Vec<Seq>>;
 

@@ -17,6 +17,7 @@ mod lists;
 mod lookups;
 mod receiver;
 mod refusals;
+mod retention;
 mod schemes;
 mod simulate;
 mod sources;

@@ -139,21 +139,6 @@ pub(super) fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i6
 }
 
 /// Of an application and a span only.
-pub(super) fn count_messages(db: &Connection, filter: &MessageFilter) -> Result<u64> {
-    let first = match filter.from {
-        Some(from) => first_at(db, "message", from)?,
-        None => 0,
-    };
-    let end = match filter.until {
-        Some(until) => first_at(db, "message", until)?,
-        None => i64::MAX,
-    };
-    let sql = "SELECT count(*) FROM message WHERE app = ?1 AND seq >= ?2 AND seq < ?3";
-    let count: i64 = db
-        .prepare_cached(sql)?
-        .query_row([int(filter.app), first, end], |row| row.get(0))?;
-    Ok(count.cast_unsigned())
-}
 
 pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<Option<Seq>> {
     let days = "SELECT coalesce(min(at), 1) / ?1, coalesce(max(at), 0) / ?1 FROM \
@@ -176,26 +161,35 @@ pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<O
     Ok(None)
 }
 
-pub(super) fn overdue_payloads(db: &Connection, now: Timestamp, items: usize) -> Result<Vec<Seq>> {
-    let sql = "SELECT seq FROM message WHERE enc <> 64 AND expires <= ?1 ORDER BY expires LIMIT ?2";
-    let items = i64::try_from(items).unwrap_or(i64::MAX);
-    list(db, sql, [now.ms(), items], |row| col_seq(row, 0))
+pub(super) fn overdue_payloads(
+    db: &Connection,
+    now: Timestamp,
+    skip: usize,
+    items: usize,
+) -> Result<Vec<Seq>> {
+    let sql = "SELECT seq FROM message WHERE enc <> 64 AND expires <= ?1 ORDER BY expires, seq \
+         LIMIT ?2 OFFSET ?3";
+    let values = [now.ms(), whole(items), whole(skip)];
+    list(db, sql, values, |row| col_seq(row, 0))
 }
 
 pub(super) fn oldest_messages(
     db: &Connection,
-    app: Seq,
-    before: Timestamp,
+    (app, before): (Seq, Timestamp),
+    skip: usize,
     items: usize,
 ) -> Result<Vec<Seq>> {
     // The oldest are looked at, whatever their age: the list ends where they are too young.
-    let sql = "SELECT seq, at FROM message WHERE app = ?1 ORDER BY seq LIMIT ?2";
-    let items = i64::try_from(items).unwrap_or(i64::MAX);
-    let rows = list(db, sql, [int(app), items], |row| {
+    let sql = "SELECT seq, at FROM message WHERE app = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3";
+    let rows = list(db, sql, [int(app), whole(items), whole(skip)], |row| {
         Ok((col_seq(row, 0)?, col_at(row, 1)?))
     })?;
     let old = rows.into_iter().take_while(|(_, at)| *at < before);
     Ok(old.map(|(seq, _)| seq).collect())
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) fn dead_letters(db: &Connection, endpoint: Seq, page: Page) -> Result<Vec<DeliveryRow>> {

@@ -231,8 +231,11 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
         let found = reader.message_of_sender(Seq(1), &sender).unwrap();
         out.push(format!("{found:?}"));
         let before = rows::at(seq.0);
-        let overdue = reader.overdue_payloads(rows::at(seq.0 + 90), 5).unwrap();
-        let oldest = reader.oldest_messages(Seq(1), before, 3).unwrap();
+        let skip = seq.0 as usize % 3;
+        let overdue = reader
+            .overdue_payloads(rows::at(seq.0 + 90), skip, 5)
+            .unwrap();
+        let oldest = reader.oldest_messages(Seq(1), before, skip, 3).unwrap();
         out.push(format!("{overdue:?} {oldest:?}"));
     }
     out

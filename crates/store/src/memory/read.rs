@@ -352,34 +352,32 @@ impl Reader for MemoryReader {
         Ok(found.map(|one| one.seq))
     }
 
-    fn count_messages(&mut self, filter: &MessageFilter) -> StoreResult<u64> {
-        let all = Page {
-            after: None,
-            items: usize::MAX,
-            ascending: true,
-        };
-        Ok(self.messages(filter, all)?.len() as u64)
-    }
-
-    fn overdue_payloads(&mut self, now: Timestamp, items: usize) -> StoreResult<Vec<Seq>> {
+    fn overdue_payloads(
+        &mut self,
+        now: Timestamp,
+        skip: usize,
+        items: usize,
+    ) -> StoreResult<Vec<Seq>> {
         let state = locked(&self.state);
         let overdue = state.messages.values();
         let overdue = overdue.filter(|one| !one.expired && one.expires <= now);
         let mut overdue: Vec<_> = overdue.map(|one| (one.expires, one.seq)).collect();
         overdue.sort_unstable();
-        Ok(overdue.into_iter().map(|one| one.1).take(items).collect())
+        let rest = overdue.into_iter().map(|one| one.1).skip(skip);
+        Ok(rest.take(items).collect())
     }
 
     fn oldest_messages(
         &mut self,
         app: Seq,
         before: Timestamp,
+        skip: usize,
         items: usize,
     ) -> StoreResult<Vec<Seq>> {
         let state = locked(&self.state);
         let old = state.messages.values();
         let old = old.filter(|one| one.app == app && one.at < before);
-        Ok(old.map(|one| one.seq).take(items).collect())
+        Ok(old.map(|one| one.seq).skip(skip).take(items).collect())
     }
 
     fn dead_letters(&mut self, endpoint: Seq, slice: Page) -> StoreResult<Vec<DeliveryRow>> {

@@ -1,0 +1,51 @@
+//! What is kept too long goes, and what is still to be delivered stays.
+
+use serde_json::json;
+
+use crate::harness::{EP, MSG, Server, server};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+async fn send(server: &Server, event_type: &str, number: usize) {
+    let payload = json!({"number": number});
+    let body = json!({"eventType": event_type, "payload": payload, "payloadRetentionPeriod": 5});
+    server.post(MSG, body).await.is(202, "");
+}
+
+async fn payloads(server: &Server, event_type: &str) -> Vec<String> {
+    let path = format!("{MSG}?event_types={event_type}&limit=250&with_content=true");
+    let page = server.get(&path).await.json();
+    let rows = page["data"].as_array().cloned().unwrap_or_default();
+    rows.iter().map(|one| one["payload"].to_string()).collect()
+}
+
+#[tokio::test]
+async fn messages_that_wait_at_a_paused_endpoint_do_not_keep_others_from_going() {
+    let server = server().await;
+    let waits = json!({"url": "http://127.0.0.1:9/", "eventTypes": ["a.waits"], "paused": true});
+    server.post(EP, waits).await.is(201, "");
+    // More than are looked at in one go.
+    for number in 0..150 {
+        send(&server, "a.waits", number).await;
+    }
+    for number in 0..3 {
+        send(&server, "b.goes", number).await;
+    }
+    server.node.advance(6 * DAY_MS).unwrap();
+    assert_eq!(server.node.forget().await.unwrap(), (3, 0));
+    assert_eq!(
+        payloads(&server, "b.goes").await,
+        [r#"{"expired":true}"#; 3]
+    );
+    assert!(
+        payloads(&server, "a.waits")
+            .await
+            .iter()
+            .all(|one| one.contains("number"))
+    );
+
+    server.node.advance(400 * DAY_MS).unwrap();
+    assert_eq!(server.node.forget().await.unwrap(), (0, 3));
+    assert!(payloads(&server, "b.goes").await.is_empty());
+    assert_eq!(payloads(&server, "a.waits").await.len(), 150);
+}
