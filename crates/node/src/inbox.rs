@@ -115,7 +115,7 @@ impl Inbox {
     }
 
     /// The same for many, for one waking.
-    pub(crate) fn all_happened(&self, happenings: impl Iterator<Item = Happening>) {
+    pub(crate) fn all_happened(&self, happenings: Vec<Happening>) {
         self.put(|queues| queues.happened.extend(happenings));
     }
 

@@ -89,17 +89,19 @@ struct Made {
 impl PreparedEndpoints {
     /// The endpoint as it is now; a change makes it another one.
     pub(crate) fn of(&self, endpoint: &Arc<Endpoint>, policy: &AddressPolicy) -> Arc<Prepared> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(one) = made.get(&endpoint.id)
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = made().get(&endpoint.id)
             && Arc::ptr_eq(&one.from, endpoint)
         {
             return Arc::clone(&one.prepared);
         }
+        // Not under the lock: certificates take their time to be read.
+        let prepared = Arc::new(Prepared::new(endpoint, policy));
+        let mut made = made();
         // Endpoints that were deleted since stay until then.
-        if made.len() >= limits::ENDPOINTS_MAX {
+        if made.len() >= limits::ENDPOINTS_MAX && !made.contains_key(&endpoint.id) {
             made.clear();
         }
-        let prepared = Arc::new(Prepared::new(endpoint, policy));
         let one = Made {
             from: Arc::clone(endpoint),
             prepared: Arc::clone(&prepared),

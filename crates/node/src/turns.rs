@@ -182,14 +182,15 @@ impl Turns {
                 Ok(known) => known,
                 Err(error) => unreadable(&error),
             };
-            let loaded = asked.into_iter().map(|(id, keys)| {
+            let one = |(id, keys): (LoadId, Vec<DedupeKey>)| {
                 let of_it = |key: DedupeKey| Some((key, *known.get(&key)?));
                 let rows = Rows {
                     known: keys.into_iter().filter_map(of_it).collect(),
                     ..Rows::default()
                 };
                 Happening::Loaded(id, rows)
-            });
+            };
+            let loaded = asked.into_iter().map(one).collect();
             shared.inbox.all_happened(loaded);
         });
     }

@@ -32,8 +32,9 @@ impl Lines {
 
     /// The lines, with a note at the end when some are missing.
     pub(crate) fn take(&mut self) -> Vec<LogLine> {
-        if self.full {
-            self.kept.push(LogLine {
+        let Self { mut kept, full, .. } = std::mem::take(self);
+        if full {
+            kept.push(LogLine {
                 level: LogLevel::Warn,
                 text: format!(
                     "[truncated: a run keeps {} kB and {TRANSFORM_LOG_LINES_MAX} lines]",
@@ -41,7 +42,7 @@ impl Lines {
                 ),
             });
         }
-        std::mem::take(&mut self.kept)
+        kept
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use bytes::{BufMut, BytesMut};
 use dunlin_types::limits::TRANSFORM_FRAME_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -94,21 +95,33 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Puts a message together.
-pub(crate) fn encode<H: Serialize>(head: &H, text: &[u8], payload: &[u8]) -> io::Result<Vec<u8>> {
+/// The head of a message of which those are the other parts, if it is not too large.
+pub(crate) fn head<H: Serialize>(head: &H, text: &[u8], payload: &[u8]) -> io::Result<Vec<u8>> {
     let head = serde_json::to_vec(head).map_err(io::Error::other)?;
-    let size = head.len() + text.len() + payload.len();
-    if size > TRANSFORM_FRAME_BYTES_MAX {
-        return Err(too_large());
+    match head.len() + text.len() + payload.len() > TRANSFORM_FRAME_BYTES_MAX {
+        true => Err(too_large()),
+        false => Ok(head),
     }
-    let mut bytes = Vec::with_capacity(LENGTHS_BYTES + size);
-    for part in [&head[..], text, payload] {
-        let length = u32::try_from(part.len()).map_err(|_| too_large())?;
-        bytes.extend_from_slice(&length.to_le_bytes());
+}
+
+/// Appends a message of these parts.
+pub(crate) fn write(head: &[u8], text: &[u8], payload: &[u8], to: &mut BytesMut) {
+    let parts = [head, text, payload];
+    to.reserve(LENGTHS_BYTES + parts.iter().map(|part| part.len()).sum::<usize>());
+    for part in parts {
+        // The sum was checked against a limit that fits.
+        to.put_u32_le(part.len() as u32);
     }
-    for part in [&head[..], text, payload] {
-        bytes.extend_from_slice(part);
+    for part in parts {
+        to.put_slice(part);
     }
+}
+
+/// Puts a message together.
+pub(crate) fn encode<H: Serialize>(head: &H, text: &[u8], payload: &[u8]) -> io::Result<BytesMut> {
+    let head = self::head(head, text, payload)?;
+    let mut bytes = BytesMut::new();
+    write(&head, text, payload, &mut bytes);
     Ok(bytes)
 }
 

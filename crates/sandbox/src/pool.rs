@@ -95,7 +95,7 @@ impl Sandbox {
         };
         match self
             .shared
-            .exchange(&job, &code.into(), &[])
+            .exchange(&job, &code.into(), Bytes::new())
             .await
             .outcome?
         {
@@ -115,7 +115,6 @@ impl Sandbox {
                 duration_us: 0,
             };
         }
-        let payload: Bytes = request.payload.clone();
         let job = Job {
             task: Task::Run,
             cpu_ms: self.shared.options.cpu_ms_max,
@@ -127,7 +126,10 @@ impl Sandbox {
             params_headers: request.params_headers.clone(),
             params: params_text(request.params.as_deref()),
         };
-        let exchange = self.shared.exchange(&job, &request.code, &payload).await;
+        let exchange = self
+            .shared
+            .exchange(&job, &request.code, request.payload.clone())
+            .await;
         let result = exchange
             .outcome
             .and_then(|(outcome, payload)| match outcome {

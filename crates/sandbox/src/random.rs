@@ -1,17 +1,30 @@
 //! `Math.random` for realms whose memory is put back: the interpreter's own would give each run
-//! the same numbers.
+//! the same numbers. Its state lies outside of that memory, so it is made anew for each run: a
+//! sequence that went on would tell one script of another.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 
 use rquickjs::{Ctx, Function, Object, Result};
 
 use crate::host;
 
+/// Where the sequence of a run has got to.
+#[derive(Clone, Default)]
+pub(crate) struct Seed(Rc<Cell<u64>>);
+
+impl Seed {
+    /// Begins another sequence.
+    pub(crate) fn renew(&self, keys: &RandomState) {
+        self.0.set(keys.hash_one(self.0.get()));
+    }
+}
+
 /// Replaces the interpreter's own function.
-pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
+pub(crate) fn install(ctx: &Ctx<'_>, seed: &Seed) -> Result<()> {
     let math: Object<'_> = ctx.globals().get("Math")?;
-    let state = Cell::new(RandomState::new().hash_one(0_u8));
+    let state = Rc::clone(&seed.0);
     host::put(
         &math,
         "random",

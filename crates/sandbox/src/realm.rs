@@ -6,6 +6,7 @@
 )]
 
 use std::cell::{Cell, RefCell};
+use std::hash::RandomState;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,8 +21,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::compiled::Compiled;
 use crate::console::{self, Lines};
+use crate::locale;
 use crate::memory::{Memory, Snapshot};
-use crate::{locale, random};
+use crate::random::{self, Seed};
 
 /// What scripts get of the language. Typed arrays stay out: they were the way into the
 /// interpreter's memory more than once, and with them go shared memory and `Atomics`.
@@ -92,6 +94,9 @@ pub(crate) struct Realm {
     scripts: Vec<Script>,
     /// Memory is as the last of the scripts needs it.
     is_ready: bool,
+    seed: Seed,
+    /// What seeds are drawn with; no script can guess it.
+    keys: RandomState,
     pub(crate) meter: Rc<Meter>,
     pub(crate) lines: Rc<RefCell<Lines>>,
 }
@@ -146,10 +151,11 @@ impl Realm {
         runtime.set_interrupt_handler(Some(Box::new(move || watch.over())));
         let context = Context::custom::<Language>(&runtime)?;
         let lines = Rc::new(RefCell::new(Lines::default()));
+        let seed = Seed::default();
         let questions = context.with(|ctx| {
             console::install(&ctx, &lines)?;
             locale::install(&ctx)?;
-            random::install(&ctx)?;
+            random::install(&ctx, &seed)?;
             Ok::<_, Error>(Questions {
                 handler: Compiled::new(&ctx, IS_HANDLER)?,
                 transform: Compiled::new(&ctx, IS_TRANSFORM)?,
@@ -162,6 +168,8 @@ impl Realm {
             questions,
             scripts: Vec::new(),
             is_ready: false,
+            seed,
+            keys: RandomState::new(),
             meter,
             lines,
         })
@@ -175,6 +183,7 @@ impl Realm {
         work: impl for<'js> FnOnce(Ctx<'js>, Result<Entered<'js>>) -> T,
     ) -> T {
         *self.lines.borrow_mut() = Lines::default();
+        self.seed.renew(&self.keys);
         let script = self.rewind(code);
         self.is_ready = false;
         let questions = self.questions;

@@ -20,7 +20,7 @@ use crate::waiting::{Exchange, Shared, Waiting};
 
 /// What the worker was given and has not answered.
 struct Talk<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     code: Arc<str>,
     began: Instant,
     under_way: VecDeque<Waiting>,
@@ -31,17 +31,16 @@ struct Talk<'a> {
 }
 
 /// Has the worker do that job, and more of the same script that wait, for a few milliseconds.
-pub(crate) async fn talk(shared: &Shared, mut worker: Worker, first: Waiting) {
+pub(crate) async fn talk(shared: &Arc<Shared>, mut worker: Worker, first: Waiting) {
     let mut talk = Talk {
         shared,
         code: Arc::clone(&first.code),
         began: Instant::now(),
         under_way: VecDeque::new(),
         outbox: BytesMut::new(),
-        ahead: 2,
+        ahead: 1,
     };
     talk.give(first);
-    talk.give_more();
     let wall = Duration::from_millis(shared.options.wall_ms_max);
     loop {
         let began = Instant::now();
@@ -79,7 +78,7 @@ pub(crate) async fn talk(shared: &Shared, mut worker: Worker, first: Waiting) {
 
 impl Talk<'_> {
     fn give(&mut self, one: Waiting) {
-        self.outbox.extend_from_slice(&one.message);
+        one.write(&mut self.outbox);
         self.under_way.push_back(one);
     }
 

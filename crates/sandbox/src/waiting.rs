@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use dunlin_types::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -40,10 +41,18 @@ impl Exchange {
 /// One job on its way.
 pub(crate) struct Waiting {
     pub(crate) code: Arc<str>,
-    /// As it is sent.
-    pub(crate) message: Vec<u8>,
+    head: Vec<u8>,
+    payload: Bytes,
     pub(crate) answer: oneshot::Sender<Exchange>,
     _admitted: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Appends the message to what a worker is sent; the copy is made no sooner, because a
+    /// thousand may wait.
+    pub(crate) fn write(&self, outbox: &mut BytesMut) {
+        frame::write(&self.head, self.code.as_bytes(), &self.payload, outbox);
+    }
 }
 
 pub(crate) struct Shared {
@@ -104,14 +113,14 @@ impl Shared {
         self: &Arc<Self>,
         job: &Job,
         code: &Arc<str>,
-        payload: &[u8],
+        payload: Bytes,
     ) -> Exchange {
         let Ok(admitted) = Arc::clone(&self.admitted).try_acquire_owned() else {
             let message = "too many transformations wait for a worker";
             return Exchange::refused(Code::Overloaded, message);
         };
-        let message = match frame::encode(job, code.as_bytes(), payload) {
-            Ok(message) => message,
+        let head = match frame::head(job, code.as_bytes(), &payload) {
+            Ok(head) => head,
             Err(error) => {
                 let message = format!("the event: {error}");
                 return Exchange::refused(Code::TransformReturnBad, &message);
@@ -120,7 +129,8 @@ impl Shared {
         let (answer, answered) = oneshot::channel();
         self.submit(Waiting {
             code: Arc::clone(code),
-            message,
+            head,
+            payload,
             answer,
             _admitted: admitted,
         });
@@ -131,9 +141,16 @@ impl Shared {
     fn submit(self: &Arc<Self>, one: Waiting) {
         let mut queue = locked(&self.queue);
         queue.waiting.push_back(one);
-        if queue.carriers < self.options.workers.max(1) {
-            queue.carriers += 1;
-            drop(queue);
+        self.carry_all(queue);
+    }
+
+    /// Sees to it that there are as many carriers as can be of use.
+    fn carry_all(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+        let room = self.options.workers.max(1) - queue.carriers;
+        let more = room.min(queue.waiting.len());
+        queue.carriers += more;
+        drop(queue);
+        for _ in 0..more {
             tokio::spawn(carry(Arc::clone(self)));
         }
     }
@@ -159,11 +176,12 @@ impl Shared {
     }
 
     /// These were not worked on after all: they go first, in their order.
-    pub(crate) fn put_first(&self, jobs: VecDeque<Waiting>) {
+    pub(crate) fn put_first(self: &Arc<Self>, jobs: VecDeque<Waiting>) {
         let mut queue = locked(&self.queue);
         for one in jobs.into_iter().rev() {
             queue.waiting.push_front(one);
         }
+        self.carry_all(queue);
     }
 }
 

@@ -39,8 +39,8 @@ fn code() -> std::sync::Arc<str> {
 fn one_worker() -> Sandbox {
     let mut options = options();
     options.workers = 1;
-    options.cpu_ms_max = 50;
-    options.wall_ms_max = 200;
+    options.cpu_ms_max = 250;
+    options.wall_ms_max = 1_000;
     Sandbox::new(options)
 }
 
