@@ -9,12 +9,12 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dunlin_node::{Node, ServerKind};
 use dunlin_types::{Code, limits};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::{Keys, holders_token};
@@ -29,7 +29,7 @@ use crate::state::ApiOptions;
 const SERVER_KIND: HeaderName = HeaderName::from_static("x-inngest-server-kind");
 /// Seconds for which a browser need not ask again.
 const CORS_MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
-/// Unit of [`Inner::room`], so that its count fits.
+/// Unit of [`Rooms`], so that their counts fit.
 const ROOM_UNIT_BYTES: usize = 1024;
 
 /// What the guard knows.
@@ -46,9 +46,33 @@ struct Inner {
     /// Who has which portal token or key; tests may have none.
     directory: Option<Directory>,
     answers: Answers,
-    /// For the bodies that are not small.
-    room: Semaphore,
+    rooms: Rooms,
     refused: Arc<RefusedCounts>,
+}
+
+/// For the bodies that are not small. Who has shown nothing yet fills only a room of their own, so
+/// that the others are still served.
+#[derive(Debug)]
+struct Rooms {
+    known: Semaphore,
+    strangers: Semaphore,
+}
+
+impl Rooms {
+    fn new() -> Self {
+        let of = |bytes: usize| Semaphore::new(bytes / ROOM_UNIT_BYTES);
+        Self {
+            known: of(limits::HTTP_BODIES_BYTES_MAX),
+            strangers: of(limits::HTTP_STRANGERS_BODIES_BYTES_MAX),
+        }
+    }
+
+    fn of(&self, row: &Route) -> &Semaphore {
+        match row.is_for_strangers() {
+            true => &self.strangers,
+            false => &self.known,
+        }
+    }
 }
 
 /// The routes, with the guard before them.
@@ -114,7 +138,7 @@ impl Gate {
             node,
             directory,
             answers: Answers::default(),
-            room: Semaphore::new(limits::HTTP_BODIES_BYTES_MAX / ROOM_UNIT_BYTES),
+            rooms: Rooms::new(),
             refused: Arc::default(),
         }))
     }
@@ -229,31 +253,71 @@ impl Gate {
         if max == 0 {
             return Ok((Bytes::new(), None));
         }
-        let announced = announced(parts);
-        if announced.is_some_and(|bytes| bytes > max) {
+        if announced(parts).is_some_and(|bytes| bytes > max) {
             return Err(too_large(max));
         }
-        let room = self.room_for(announced.unwrap_or(max))?;
         let time = Duration::from_millis(limits::HTTP_BODY_MS_MAX);
-        match tokio::time::timeout(time, Limited::new(body, max).collect()).await {
-            Ok(Ok(body)) => Ok((body.to_bytes(), room)),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
-            Ok(Err(_)) => Err(Refused::new(Code::BadRequest, "the body ended too early")),
-            Err(_) => Err(
-                Refused::new(Code::BadRequest, "the body took too long to arrive")
-                    .status(StatusCode::REQUEST_TIMEOUT),
-            ),
-        }
+        let arrived = arrived(body, max, self.0.rooms.of(row));
+        tokio::time::timeout(time, arrived).await.map_err(|_| {
+            Refused::new(Code::BadRequest, "the body took too long to arrive")
+                .status(StatusCode::REQUEST_TIMEOUT)
+        })?
     }
+}
 
-    fn room_for(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Refused> {
-        if bytes <= limits::HTTP_BODY_SMALL_BYTES_MAX {
-            return Ok(None);
+/// The whole body. It takes room for what has arrived: what is only announced costs its sender
+/// nothing.
+async fn arrived(
+    mut body: Body,
+    max: usize,
+    room: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refused> {
+    let mut taken = None;
+    // Most bodies come in one piece, which is not copied.
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| Refused::new(Code::BadRequest, "the body ended too early"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let bytes = first.len() + whole.len() + data.len();
+        if bytes > max {
+            return Err(too_large(max));
         }
-        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX);
-        let room = self.0.room.try_acquire_many(units);
-        room.map(Some).map_err(|_| Refused::plain(Code::Overloaded))
+        widen(&mut taken, bytes, room)?;
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&data);
     }
+    match first.is_empty() {
+        true => Ok((whole.freeze(), taken)),
+        false => Ok((first, taken)),
+    }
+}
+
+/// Has `taken` be enough for a body of so many bytes.
+fn widen<'a>(
+    taken: &mut Option<SemaphorePermit<'a>>,
+    bytes: usize,
+    room: &'a Semaphore,
+) -> Result<(), Refused> {
+    if bytes <= limits::HTTP_BODY_SMALL_BYTES_MAX {
+        return Ok(());
+    }
+    let has = taken.as_ref().map_or(0, SemaphorePermit::num_permits);
+    let more = bytes.div_ceil(ROOM_UNIT_BYTES).saturating_sub(has);
+    let more = u32::try_from(more).unwrap_or(u32::MAX);
+    let permit = room.try_acquire_many(more);
+    let permit = permit.map_err(|_| Refused::plain(Code::Overloaded))?;
+    match taken {
+        Some(taken) => taken.merge(permit),
+        None => *taken = Some(permit),
+    }
+    Ok(())
 }
 
 /// How long the body is, where the head says so.

@@ -88,6 +88,12 @@ impl Route {
         self.method == "POST" && self.who == Who::Admin && !apart.contains(&self.path)
     }
 
+    /// Whether its body is read before anybody has shown who they are.
+    #[must_use]
+    pub fn is_for_strangers(&self) -> bool {
+        matches!(self.who, Who::Open | Who::SourceSignature)
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_read(&self) -> bool {
@@ -294,7 +300,9 @@ pub const TABLE: &[Route] = &[
     manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/headers").portal(ManageEndpoint),
     manage("GET", "/api/v1/app/{app}/endpoint/{ep}/secret").portal(ViewEndpointSecret),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/secret/rotate").portal(ManageEndpointSecret),
-    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/send-example").portal(CreateAttempts),
+    manage("POST", "/api/v1/app/{app}/endpoint/{ep}/send-example")
+        .intake()
+        .portal(CreateAttempts),
     manage("GET", "/api/v1/app/{app}/endpoint/{ep}/transformation").portal(ManageTransformations),
     manage("PATCH", "/api/v1/app/{app}/endpoint/{ep}/transformation").portal(ManageTransformations),
     manage(
@@ -355,6 +363,7 @@ pub const TABLE: &[Route] = &[
     manage("DELETE", "/api/v1/app/{app}/endpoint/{ep}/ca").portal(ManageEndpoint),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/msg/test-attempt")
         .body(MESSAGE_BODY_BYTES_MAX)
+        .intake()
         .portal(CreateAttempts),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/recover").portal(CreateAttempts),
     manage("POST", "/api/v1/app/{app}/endpoint/{ep}/replay-missing").portal(CreateAttempts),

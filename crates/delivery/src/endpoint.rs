@@ -165,6 +165,10 @@ impl Delivery {
         if self.config.application(config.app).is_none() {
             return Err(Coded::plain(Code::NotFound));
         }
+        let most = limits::ENDPOINTS_PER_APPLICATION_MAX;
+        if self.config.endpoints_of(config.app).count() >= most {
+            return Err(full("endpoints in an application", most));
+        }
         self.check_uid(&config, None)?;
         let id = cx.seq();
         let endpoint = Endpoint {

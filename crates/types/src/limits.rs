@@ -64,6 +64,8 @@ pub const REFUSALS_LISTED_PER_SECOND_MAX: u32 = 100;
 pub const REFUSAL_HEADER_CHARS_MAX: usize = 256;
 /// Endpoints of one installation; all are held in memory.
 pub const ENDPOINTS_MAX: usize = 10_000;
+/// Endpoints of one application, so that nobody's portal uses up those of the others.
+pub const ENDPOINTS_PER_APPLICATION_MAX: usize = 2_500;
 /// Event types of one installation that were made or changed; all are held in memory.
 pub const EVENT_TYPES_MAX: usize = 2_000;
 /// Schemas of one event type, all versions with their examples.
@@ -155,6 +157,12 @@ pub const FAILING_ATTEMPTS: u8 = 4;
 pub const TALLY_HOURS_KEPT_HOT: u32 = 2;
 /// Tasks that run at a time.
 pub const TASKS_RUNNING_MAX: usize = 100;
+/// Of them those of one application, and those over all applications together: tasks that wait at
+/// slow endpoints of one must not leave the others without any.
+pub const TASKS_RUNNING_PER_APPLICATION_MAX: usize = 10;
+/// Pause of a task that could not go on, as when the server has too much to do, until it tries
+/// again.
+pub const TASK_PAUSE_MS: u64 = 500;
 /// Tasks that are remembered; of those that have ended the oldest go first.
 pub const TASKS_KEPT_MAX: usize = 1000;
 /// Pending deliveries of an endpoint beyond which no task adds more.
@@ -198,6 +206,8 @@ pub const MESSAGE_BODY_BYTES_MAX: usize = 1_200_000;
 pub const MESSAGE_TAGS_MAX: usize = 5;
 /// Text of one (Svix).
 pub const TAG_CHARS_MAX: usize = 128;
+/// Applications whose old messages are looked for after one read.
+pub const RETENTION_SLICE_APPLICATIONS: usize = 250;
 /// Messages whose payload or rows go in one commit; small, so that others hardly wait.
 pub const RETENTION_SLICE_MESSAGES: usize = 64;
 /// Between two looks for what is kept too long.
@@ -445,7 +455,7 @@ pub const JOURNEY_ATTEMPTS_MAX: usize = 20;
 pub const JOURNEY_RUNS_MAX: usize = 50;
 /// Steps of one run that it shows; the run's own trace has them all.
 pub const JOURNEY_STEPS_MAX: usize = 100;
-/// Events of one step that it shows.
+/// Events of one step, and of the batch that started a run, that it shows.
 pub const JOURNEY_EVENTS_MAX: usize = 20;
 /// How often an event leads to a run that leads to an event before it stops: chains that are longer
 /// are mostly loops.
@@ -539,6 +549,8 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const HTTP_STREAMS_PER_CONNECTION_MAX: u32 = 250;
 /// Bodies of requests held in memory at a time, without the small ones.
 pub const HTTP_BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// The same for bodies that are read before their senders have shown who they are (incoming webhooks).
+pub const HTTP_STRANGERS_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A body up to this size is small: [`HTTP_CONNECTIONS_MAX`] bounds those.
 pub const HTTP_BODY_SMALL_BYTES_MAX: usize = 64 * 1024;
 /// Time for requests in flight to end after the server was told to stop.

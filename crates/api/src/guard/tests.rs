@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::routing::any;
 use dunlin_types::Secret;
 use dunlin_wire::sign::SigningKey;
-use http::Request as HttpRequest;
+use http::{HeaderMap, Request as HttpRequest};
+use http_body_util::Full;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -318,4 +319,72 @@ async fn what_the_framework_refuses_carries_a_code_too() {
         (503, "E0105")
     );
     assert!(response.headers().contains_key("retry-after"));
+}
+
+/// A body of which so much arrives, and then nothing more.
+fn stalled(bytes: usize) -> Body {
+    let ends = std::future::pending::<Option<Result<HeaderMap, std::convert::Infallible>>>();
+    Body::new(Full::new(Bytes::from(vec![b' '; bytes])).with_trailers(ends))
+}
+
+/// Sends incoming webhooks of that many bytes that never end, and gives what waits for them.
+async fn hold_on(
+    app: &Router,
+    webhooks: usize,
+    bytes: usize,
+) -> Vec<impl Future<Output = Response>> {
+    let told = limits::INBOUND_BODY_BYTES_MAX.to_string();
+    let mut held = Vec::new();
+    for _ in 0..webhooks {
+        let (app, told) = (app.clone(), told.clone());
+        let mut request = Box::pin(async move {
+            let headers = [("content-length", told.as_str())];
+            ask(&app, "POST", "/in/any", &headers, stalled(bytes)).await
+        });
+        let asked_once = tokio::time::timeout(Duration::ZERO, &mut request).await;
+        assert!(asked_once.is_err());
+        held.push(request);
+    }
+    held
+}
+
+#[tokio::test]
+async fn strangers_who_fill_their_room_leave_that_of_the_others() {
+    let app = served(&start());
+    let most = limits::INBOUND_BODY_BYTES_MAX;
+    let webhooks = limits::HTTP_STRANGERS_BODIES_BYTES_MAX / most;
+    let _held = hold_on(&app, webhooks, most).await;
+    let large = vec![b' '; most];
+    let response = ask(&app, "POST", "/in/any", &[], large.clone()).await;
+    let got = (response.status().as_u16(), code(&response));
+    assert_eq!(got, (503, "E0105"));
+    let small = ask(&app, "POST", "/in/any", &[], "{}").await;
+    assert_eq!(small.status().as_u16(), 200);
+    let path = format!("/e/{EVENT}");
+    let response = ask(&app, "POST", &path, &[], large).await;
+    assert_eq!(text(response).await, format!("{most} bytes"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_only_announced_takes_no_room() {
+    let app = served(&start());
+    let most = limits::INBOUND_BODY_BYTES_MAX;
+    let webhooks = limits::HTTP_STRANGERS_BODIES_BYTES_MAX / most;
+    let held = hold_on(&app, 2 * webhooks, 1).await;
+    let response = ask(&app, "POST", "/in/any", &[], vec![b' '; most]).await;
+    assert_eq!(text(response).await, format!("{most} bytes"));
+    drop(held);
+}
+
+#[test]
+fn a_body_takes_room_as_it_arrives_and_gives_it_back() {
+    let (room, length) = (Semaphore::new(256), 150_000);
+    let mut taken = None;
+    for bytes in [10, 70_000, length] {
+        widen(&mut taken, bytes, &room).unwrap();
+    }
+    assert_eq!(room.available_permits(), 256 - 147);
+    assert!(widen(&mut taken, 300 * ROOM_UNIT_BYTES, &room).is_err());
+    drop(taken);
+    assert_eq!(room.available_permits(), 256);
 }
