@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_delivery::{Answer, Input};
 use dunlin_store::{Reader, StoreResult};
-use dunlin_types::{Coded, Seq, limits};
+use dunlin_types::{Coded, Seq, Timestamp, limits};
 use tracing::{info, warn};
 
 use crate::handle::Node;
@@ -39,18 +39,31 @@ impl Node {
                 reader.overdue_payloads(now, skip, limits::RETENTION_SLICE_MESSAGES)
             })
             .await?;
-        let mut messages = 0;
-        for app in self.config().applications() {
-            let before = now.plus_ms(-i64::from(app.retention.days) * limits::DAY_MS);
-            let app = app.id;
-            messages += self
-                .forget_by(false, move |reader, skip| {
-                    let items = limits::RETENTION_SLICE_MESSAGES;
-                    reader.oldest_messages(app, before, skip, items)
-                })
-                .await?;
+        let (mut messages, mut after) = (0, None);
+        loop {
+            let items = limits::RETENTION_SLICE_APPLICATIONS;
+            let apps = self.read(move |reader| reader.message_applications(after, items));
+            let apps = apps.await?;
+            let Some(last) = apps.last() else {
+                return Ok((payloads, messages));
+            };
+            after = Some(*last);
+            for app in apps {
+                messages += self.forget_of(app, now).await?;
+            }
         }
-        Ok((payloads, messages))
+    }
+
+    /// Takes away the old messages of one application, also of one that is gone; how many went.
+    async fn forget_of(&self, app: Seq, now: Timestamp) -> Result<usize, Coded> {
+        let config = self.config();
+        let kept = config.application(app).map(|found| found.retention.days);
+        let days = kept.unwrap_or(limits::MESSAGE_RETENTION_DAYS_DEFAULT);
+        let before = now.plus_ms(-i64::from(days) * limits::DAY_MS);
+        self.forget_by(false, move |reader, skip| {
+            reader.oldest_messages(app, before, skip, limits::RETENTION_SLICE_MESSAGES)
+        })
+        .await
     }
 
     /// Slice by slice to the end of that list; how many went.

@@ -222,6 +222,10 @@ impl Reader for SqliteReader {
         delivery::overdue_payloads(&self.db, now, skip, items).map_err(coded)
     }
 
+    fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>> {
+        delivery::message_applications(&self.db, after, items).map_err(coded)
+    }
+
     fn oldest_messages(
         &mut self,
         app: Seq,

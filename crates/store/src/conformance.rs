@@ -5,6 +5,7 @@
 )]
 
 mod access;
+mod content;
 mod event_types;
 mod flow;
 mod flow_rows;
@@ -20,6 +21,7 @@ mod world;
 use std::sync::Arc;
 
 pub use access::*;
+pub use content::*;
 pub use event_types::*;
 pub use flow::*;
 pub use refusals::*;
@@ -69,6 +71,8 @@ macro_rules! conformance_tests {
             event_types_are_kept_by_their_name
             tokens_and_integrations_are_kept_until_they_end
             refusals_are_kept_up_to_a_bound_and_counted
+            what_scripts_printed_goes_with_the_content
+            applications_are_listed_as_long_as_there_are_messages_of_them
         }
     };
     (@each $make:expr; $($story:ident)*) => {

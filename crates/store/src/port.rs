@@ -307,6 +307,13 @@ pub trait Reader: Send {
         items: usize,
     ) -> StoreResult<Vec<Seq>>;
 
+    /// Applications that messages are of, also ones that are gone themselves: the first of them
+    /// behind `after`, ascending.
+    ///
+    /// # Errors
+    /// As every read.
+    fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>>;
+
     /// The oldest messages of an application that came before an instant, oldest first, without the
     /// first `skip` of them.
     ///

@@ -173,6 +173,25 @@ pub(super) fn overdue_payloads(
     list(db, sql, values, |row| col_seq(row, 0))
 }
 
+pub(super) fn message_applications(
+    db: &Connection,
+    after: Option<Seq>,
+    items: usize,
+) -> Result<Vec<Seq>> {
+    // From one application to the next by the index: a list without repeats would read it whole.
+    let sql = "SELECT app FROM message WHERE app > ?1 ORDER BY app LIMIT 1";
+    let mut next = db.prepare_cached(sql)?;
+    let (mut apps, mut last) = (Vec::new(), after.map_or(-1, int));
+    while apps.len() < items {
+        let Some(app) = next.query_row([last], |row| col_seq(row, 0)).optional()? else {
+            break;
+        };
+        last = int(app);
+        apps.push(app);
+    }
+    Ok(apps)
+}
+
 pub(super) fn oldest_messages(
     db: &Connection,
     (app, before): (Seq, Timestamp),

@@ -21,6 +21,10 @@ impl Rows<'_> {
             )?
             .execute([message, GONE])?;
         self.part_gone(message)?;
+        // A script may have printed what it was given.
+        self.db
+            .prepare_cached("UPDATE attempt SET logs = NULL WHERE message = ?1 AND logs NOT NULL")?
+            .execute([message])?;
         let repeats = self.repeats_with_body(message)?;
         for repeat in repeats {
             self.db
@@ -84,7 +88,9 @@ impl Rows<'_> {
 
     pub(super) fn response_gone(&mut self, attempt: Seq) -> Result<()> {
         self.db
-            .prepare_cached("UPDATE attempt SET response = ?2, headers = NULL WHERE seq = ?1")?
+            .prepare_cached(
+                "UPDATE attempt SET response = ?2, headers = NULL, logs = NULL WHERE seq = ?1",
+            )?
             .execute(params![int(attempt), RESPONSE_GONE.as_bytes()])?;
         Ok(())
     }

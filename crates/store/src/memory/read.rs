@@ -1,6 +1,6 @@
 //! Reads of the in-memory store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -364,6 +364,13 @@ impl Reader for MemoryReader {
         let mut overdue: Vec<_> = overdue.map(|one| (one.expires, one.seq)).collect();
         overdue.sort_unstable();
         let rest = overdue.into_iter().map(|one| one.1).skip(skip);
+        Ok(rest.take(items).collect())
+    }
+
+    fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>> {
+        let state = locked(&self.state);
+        let apps: BTreeSet<Seq> = state.messages.values().map(|one| one.app).collect();
+        let rest = apps.into_iter().filter(|app| Some(*app) > after);
         Ok(rest.take(items).collect())
     }
 

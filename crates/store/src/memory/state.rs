@@ -331,6 +331,7 @@ impl State {
                     let row = Arc::make_mut(row);
                     row.response = crate::RESPONSE_GONE.into();
                     row.headers = AttemptHeaders::default();
+                    row.logs.clear();
                 }
             }
             Write::Health(row) => {
@@ -379,6 +380,12 @@ impl State {
         for row in self.repeats.values_mut() {
             if row.message == message {
                 row.body = None;
+            }
+        }
+        // They come after it.
+        for (_, row) in self.attempts.range_mut(message..) {
+            if row.message == message {
+                Arc::make_mut(row).logs.clear();
             }
         }
     }
