@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Seq, Timestamp, Token, limits};
 
 use crate::{
-    Answer, Context, Delivery, DeliveryRow, EndpointConfig, FilterInput, Loaded, Message,
+    Answer, Config, Context, Delivery, DeliveryRow, EndpointConfig, FilterInput, Loaded, Message,
     NewMessage, Outcome, Trigger, Write, operational,
 };
 
@@ -48,6 +48,13 @@ impl TaskKind {
             Self::EventTypes => "event-type.aggregate",
             Self::Broadcast => "message.broadcast",
         }
+    }
+}
+
+impl TaskKind {
+    /// Whether it is over all applications, the administrator's, and not one application's own.
+    const fn is_over_all(self) -> bool {
+        matches!(self, Self::Statistics | Self::EventTypes | Self::Broadcast)
     }
 }
 
@@ -164,6 +171,8 @@ pub struct TaskSlice {
     pub ended: bool,
     /// What has been found so far, where the task is to find something.
     pub result: Option<String>,
+    /// Why there is nothing and never will be: the task is given up.
+    pub failed: Option<Code>,
 }
 
 /// A slice that waits until its endpoint has less to do.
@@ -182,33 +191,47 @@ pub fn order_key(config: &EndpointConfig, message: &Message) -> Option<u64> {
     path.key_hash(input.payload())
 }
 
-impl Delivery {
-    /// Refuses a task while there are as many as there may be.
-    fn room_for(&self, kind: TaskKind) -> Result<(), Coded> {
-        let all = self.config.running_tasks().count();
-        let of_kind = self.config.running_tasks().filter(|one| one.kind == kind);
-        let broadcasts = match kind {
-            TaskKind::Broadcast => of_kind.count(),
-            _ => 0,
-        };
+impl Config {
+    /// Whether one more task may begin. Those over all applications count by themselves, so that
+    /// no application's tasks keep them from beginning.
+    ///
+    /// # Errors
+    /// `BadRequest` while as many are running as may.
+    pub fn room_for_task(&self, kind: TaskKind, app: Seq) -> Result<(), Coded> {
+        let over_all = kind.is_over_all();
+        let beside = |one: &&Arc<TaskRow>| one.kind.is_over_all() == over_all;
+        let (mut all, mut own, mut broadcasts) = (0, 0, 0);
+        for one in self.running_tasks().filter(beside) {
+            all += 1;
+            own += usize::from(over_all || one.app == app);
+            broadcasts += usize::from(one.kind == TaskKind::Broadcast);
+        }
         let (what, most) = if all >= limits::TASKS_RUNNING_MAX {
             ("tasks", limits::TASKS_RUNNING_MAX)
-        } else if broadcasts >= limits::BROADCASTS_RUNNING_MAX {
+        } else if kind == TaskKind::Broadcast && broadcasts >= limits::BROADCASTS_RUNNING_MAX {
             ("broadcasts", limits::BROADCASTS_RUNNING_MAX)
+        } else if own >= limits::TASKS_RUNNING_PER_APPLICATION_MAX {
+            let what = match over_all {
+                true => "tasks over all applications",
+                false => "tasks of the application",
+            };
+            (what, limits::TASKS_RUNNING_PER_APPLICATION_MAX)
         } else {
             return Ok(());
         };
         let detail = format!("{most} {what} are running; wait until one has ended");
         Err(Coded::new(Code::BadRequest, detail))
     }
+}
 
+impl Delivery {
     pub(crate) fn start_task(
         &mut self,
         new: NewTask,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) -> Result<Answer, Coded> {
-        self.room_for(new.kind)?;
+        self.config.room_for_task(new.kind, new.app)?;
         if let Some(endpoint) = new.endpoint
             && self.endpoint(endpoint)?.config.disabled
         {
@@ -253,6 +276,7 @@ impl Delivery {
             return out.answer(token, Answer::Refused(Coded::plain(Code::NotFound)));
         };
         if let Some(endpoint) = row.endpoint
+            && slice.failed.is_none()
             && self.has_too_much_to_do(endpoint)
         {
             let parked = Parked { token, task, slice };
@@ -277,6 +301,12 @@ impl Delivery {
         out: &mut Outcome,
     ) -> TaskRow {
         row.updated = cx.now;
+        if slice.failed.is_some() {
+            row.status = TaskStatus::Failed;
+            row.code = slice.failed;
+            row.filter.given = None;
+            return row;
+        }
         let from = row.cursor;
         row.cursor = slice.cursor.max(row.cursor);
         row.looked += slice.looked;
@@ -350,5 +380,88 @@ impl Delivery {
             let loaded = Loaded::default();
             self.task_slice(one.token, one.task, one.slice, &loaded, cx, out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DEFAULT_APPLICATION, DeliveryOptions, Effect, Input};
+
+    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> Answer {
+        let mut next_seq = || {
+            *seq += 1;
+            Seq(*seq)
+        };
+        let mut cx = Context {
+            now: Timestamp::from_ms(1_800_000_000_000),
+            seed: 0,
+            next_seq: &mut next_seq,
+        };
+        let mut out = core.handle(input, &Loaded::default(), &mut cx);
+        let answer = out.effects.drain(..).find_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer),
+            Effect::Attempt(_) => None,
+        });
+        answer.expect("an answer")
+    }
+
+    fn begun(core: &mut Delivery, seq: &mut u64, kind: TaskKind, app: Seq) -> Answer {
+        let new = NewTask {
+            kind,
+            app,
+            endpoint: None,
+            filter: TaskFilter::default(),
+        };
+        let (token, new) = (Token(1), Box::new(new));
+        told(core, seq, Input::StartTask { token, new })
+    }
+
+    #[test]
+    fn one_applications_tasks_leave_room_for_those_of_others_and_of_all() {
+        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
+        let mut begins = |kind, app| match begun(&mut core, &mut seq, kind, Seq(app)) {
+            Answer::Task(_) => None,
+            Answer::Refused(error) => Some(error.to_string()),
+            other => panic!("{other:?}"),
+        };
+        for _ in 0..limits::TASKS_RUNNING_PER_APPLICATION_MAX {
+            assert_eq!(begins(TaskKind::PurgeContent, 0), None);
+        }
+        let why = begins(TaskKind::PurgeContent, 0).expect("there is no room");
+        assert!(
+            why.contains("10 tasks of the application are running"),
+            "{why}"
+        );
+        assert_eq!(begins(TaskKind::PurgeContent, 7), None);
+        assert_eq!(begins(TaskKind::Statistics, 0), None);
+        assert_eq!(begins(TaskKind::EventTypes, 0), None);
+    }
+
+    #[test]
+    fn a_task_whose_messages_cannot_be_read_is_given_up_and_says_why() {
+        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
+        let begun = begun(
+            &mut core,
+            &mut seq,
+            TaskKind::PurgeContent,
+            DEFAULT_APPLICATION,
+        );
+        let Answer::Task(task) = begun else {
+            panic!("{begun:?}");
+        };
+        let slice = TaskSlice {
+            failed: Some(Code::StoreCorrupt),
+            ..TaskSlice::default()
+        };
+        let (token, task) = (Token(1), task.id);
+        let answer = told(&mut core, &mut seq, Input::TaskSlice { token, task, slice });
+        let Answer::Task(row) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(
+            (row.status, row.code),
+            (TaskStatus::Failed, Some(Code::StoreCorrupt))
+        );
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dunlin_delivery::{
     Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskFilter, TaskKind, TaskRow,
     TaskSlice, TaskStatus, Verdict, broadcast_slice, hour_of, order_key, verdict,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
-use dunlin_types::{Coded, Seq, limits};
+use dunlin_types::{Code, Coded, Seq, limits};
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -20,8 +21,15 @@ impl Node {
     pub fn carry_on(&self, task: &Arc<TaskRow>) {
         let (node, id) = (self.clone(), task.id);
         tokio::spawn(async move {
-            if let Err(error) = node.carry_out(id).await {
-                warn!(task = id.0, %error, "a task stands still until the next start");
+            let mut told = None;
+            while let Err(error) = node.carry_out(id).await {
+                if error.code == Code::ShuttingDown {
+                    return;
+                }
+                if told.replace(error.code) != Some(error.code) {
+                    warn!(task = id.0, %error, "a task pauses and tries again");
+                }
+                tokio::time::sleep(Duration::from_millis(limits::TASK_PAUSE_MS)).await;
             }
         });
     }
@@ -40,9 +48,15 @@ impl Node {
             let Some(task) = running.filter(|task| task.status == TaskStatus::Running) else {
                 return Ok(());
             };
-            let slice = self
-                .read(move |reader| slice(reader, &config, &task))
-                .await?;
+            let read = self.read(move |reader| slice(reader, &config, &task));
+            let slice = match read.await {
+                // It would be found so again and again.
+                Err(error) if error.code == Code::StoreCorrupt => TaskSlice {
+                    failed: Some(error.code),
+                    ..TaskSlice::default()
+                },
+                read => read?,
+            };
             let input = move |token| Input::TaskSlice {
                 token,
                 task: id,
@@ -194,8 +208,12 @@ fn wanted(
     task: &TaskRow,
     message: &Message,
 ) -> StoreResult<bool> {
-    if message.expired || message.test || !is_asked(task, message) {
+    if message.expired || !is_asked(task, message) {
         return Ok(false);
+    }
+    if message.test {
+        // Nobody wants a sample once more; but what it holds goes with the rest.
+        return Ok(task.kind == TaskKind::PurgeContent);
     }
     let Some(endpoint) = task.endpoint else {
         return Ok(true);

@@ -314,6 +314,7 @@ impl Play {
                 messages,
                 ended: line.has("end"),
                 result: None,
+                failed: None,
             },
         }
     }

@@ -579,6 +579,7 @@ impl Life {
             ended: last || messages.is_empty(),
             messages,
             result: None,
+            failed: None,
         };
         self.decide(Input::TaskSlice {
             token: Token(1),
