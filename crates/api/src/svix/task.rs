@@ -6,8 +6,10 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use dunlin_delivery::{Answer, DeliveryState, Input, NewTask, TaskFilter, TaskKind, TaskRow};
-use dunlin_types::limits::TASK_SPAN_MS_MAX;
+use dunlin_delivery::{
+    Answer, DeliveryState, Input, NewTask, TaskFilter, TaskKind, TaskRow, TaskStatus,
+};
+use dunlin_types::limits::{DAY_MS, REPLAYS_WAITING_MAX, TASK_SPAN_MS_MAX};
 use dunlin_types::{Code, KsuidKind, Seq, Timestamp};
 use http::StatusCode;
 use serde::Deserialize;
@@ -35,14 +37,24 @@ pub(super) fn routes() -> Router<Api> {
 
 /// Has a task begin, and go on.
 pub(super) async fn started(api: &Api, new: NewTask) -> Result<Arc<TaskRow>, Refused> {
-    let new = Box::new(new);
-    match ask(api, move |token| Input::StartTask { token, new }).await? {
-        Answer::Task(row) => {
-            api.node.carry_on(&row);
-            Ok(row)
+    let (api, new) = (api.clone(), Box::new(new));
+    whole(async move {
+        match ask(&api, move |token| Input::StartTask { token, new }).await? {
+            Answer::Task(row) => {
+                api.node.carry_on(&row);
+                Ok(row)
+            }
+            _ => Err(odd_answer()),
         }
-        _ => Err(odd_answer()),
-    }
+    })
+    .await
+}
+
+/// Does what must not be left half done, also when whoever asked for it hangs up meanwhile.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refused>> + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::spawn(work).await.map_err(|_| odd_answer())?
 }
 
 /// A task that has begun.
@@ -75,6 +87,46 @@ pub(super) fn shown(row: &TaskRow) -> Value {
     })
 }
 
+/// Why a task does not come further for now, if that is so.
+async fn waits(api: &Api, row: &TaskRow) -> Result<Option<String>, Refused> {
+    let running = row.status == TaskStatus::Running;
+    let config = api.node.config();
+    let endpoint = row.endpoint.filter(|_| running);
+    let Some(found) = endpoint.and_then(|id| config.endpoint(id)) else {
+        return Ok(None);
+    };
+    let pending = api.node.standing(found.id).await?.pending;
+    Ok(waiting(pending, found.config.paused))
+}
+
+fn waiting(pending: usize, paused: bool) -> Option<String> {
+    let most = REPLAYS_WAITING_MAX;
+    let paused = if paused { ", which is paused" } else { "" };
+    (pending >= most).then(|| {
+        format!(
+            "{pending} messages are still to be sent to the endpoint{paused}: the task goes on \
+             when they are fewer than {most}"
+        )
+    })
+}
+
+fn instant(name: &str, text: &str) -> Result<Timestamp, Refused> {
+    Timestamp::parse_rfc3339(text).ok_or_else(|| bad_field(name, "it must be an RFC 3339 time"))
+}
+
+/// From when on a task may be about messages.
+fn reach(name: &str, since: &str, now: Timestamp) -> Result<Timestamp, Refused> {
+    let since = instant(name, since)?;
+    if now.since(since) > TASK_SPAN_MS_MAX {
+        let days = TASK_SPAN_MS_MAX / DAY_MS;
+        return Err(bad_field(
+            name,
+            format!("it lies more than {days} days back"),
+        ));
+    }
+    Ok(since)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Span {
@@ -89,23 +141,9 @@ struct Span {
 
 impl Span {
     fn checked(self, now: Timestamp) -> Result<TaskFilter, Refused> {
-        let instant = |name, text: Option<String>| {
-            let parse = |text: String| {
-                Timestamp::parse_rfc3339(&text)
-                    .ok_or_else(|| bad_field(name, "it must be an RFC 3339 time"))
-            };
-            text.map(parse).transpose()
-        };
-        let since = instant("since", self.since)?;
-        let since = since.ok_or_else(|| bad_field("since", "the field is missing"))?;
-        let until = instant("until", self.until)?;
-        if now.since(since) > TASK_SPAN_MS_MAX {
-            let days = TASK_SPAN_MS_MAX / 86_400_000;
-            return Err(bad_field(
-                "since",
-                format!("it lies more than {days} days back"),
-            ));
-        }
+        let missing = || bad_field("since", "the field is missing");
+        let since = reach("since", &self.since.ok_or_else(missing)?, now)?;
+        let until = self.until.map(|text| instant("until", &text)).transpose()?;
         if until.is_some_and(|until| until <= since) {
             return Err(bad_field("until", "it must be later than `since`"));
         }
@@ -171,21 +209,32 @@ async fn enable(
     Path((app, ep)): Path<(String, String)>,
     Fields(fields): Fields<EnableIn>,
 ) -> Reply {
-    let (_, found) = endpoint(&api, &app, &ep)?;
-    let config = &found.config;
-    let since = config.fail_since.or(config.disabled_at);
-    let since = fields.recover_since.or(since.map(|at| at.rfc3339()));
-    super::endpoint::enabled(&api, &found).await?;
-    let span = Span {
-        since: since.or_else(|| Some(api.node.now().rfc3339())),
-        until: None,
-        event_types: None,
-        channel: None,
-        tag: None,
-        status: None,
-        status_code_class: None,
+    let (app, found) = endpoint(&api, &app, &ep)?;
+    let (config, now) = (&found.config, api.node.now());
+    let since = match fields.recover_since {
+        Some(text) => reach("recoverSince", &text, now)?,
+        None => {
+            let began = config.fail_since.or(config.disabled_at);
+            let earliest = now.plus_ms(-TASK_SPAN_MS_MAX);
+            began.map_or(now, |began| began.max(earliest))
+        }
     };
-    of_endpoint(api, &app, &ep, TaskKind::CatchUp, span).await
+    let new = NewTask {
+        kind: TaskKind::CatchUp,
+        app: app.id,
+        endpoint: Some(found.id),
+        filter: TaskFilter {
+            since: Some(since),
+            ..TaskFilter::default()
+        },
+    };
+    // Nothing is enabled where what was missed could not be sent.
+    api.node.config().room_for_task(new.kind, new.app)?;
+    let row = whole(async move {
+        super::endpoint::enabled(&api, &found).await?;
+        started(&api, new).await
+    });
+    task_reply(row.await?.as_ref())
 }
 
 #[derive(Debug, Deserialize)]
@@ -271,5 +320,22 @@ async fn one(State(api): State<Api>, Path(task): Path<String>) -> Reply {
     let id = dunlin_types::Ksuid::parse(KsuidKind::Task, &task).ok();
     let found = id.and_then(|id| config.task(id.seq).filter(|row| row.ksuid() == id));
     let row = found.ok_or_else(|| Refused::plain(Code::NotFound))?;
-    Ok(axum::Json(shown(row)).into_response())
+    let mut shown = shown(row);
+    if let Some(why) = waits(&api, row).await? {
+        shown["data"]["waiting"] = why.into();
+    }
+    Ok(axum::Json(shown).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_waits_for_its_endpoint_says_so() {
+        assert_eq!(waiting(REPLAYS_WAITING_MAX - 1, true), None);
+        let why = waiting(REPLAYS_WAITING_MAX, true).unwrap();
+        assert!(why.starts_with("5000 messages are still to be sent to the endpoint, which is"));
+        assert!(waiting(5001, false).unwrap().contains("endpoint: the task"));
+    }
 }

@@ -21,5 +21,6 @@ mod retention;
 mod schemes;
 mod simulate;
 mod sources;
+mod tasks;
 mod trace;
 mod trials;

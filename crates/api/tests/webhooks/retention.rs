@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{EP, MSG, Server, server};
+use crate::receiver::Receiver;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -48,4 +49,39 @@ async fn messages_that_wait_at_a_paused_endpoint_do_not_keep_others_from_going()
     assert_eq!(server.node.forget().await.unwrap(), (0, 3));
     assert!(payloads(&server, "b.goes").await.is_empty());
     assert_eq!(payloads(&server, "a.waits").await.len(), 150);
+}
+
+#[tokio::test]
+async fn messages_of_an_application_that_is_gone_and_of_this_servers_own_go_as_well() {
+    let server = server().await;
+    let fields = json!({"name": "gone", "uid": "gone"});
+    server.post("/api/v1/app", fields).await.is(201, "");
+    let message = json!({"eventType": "a.b", "payload": {}});
+    server
+        .post("/api/v1/app/gone/msg", message.clone())
+        .await
+        .is(202, "");
+    server.delete("/api/v1/app/gone").await.is(204, "");
+    let told = Receiver::answering(200).await;
+    let operational = "/api/v1/operational-webhook/endpoint";
+    let url = json!({"url": told.url});
+    server.post(operational, url).await.is(201, "");
+    // It is told that this task has ended.
+    let all = format!("{MSG}/expunge-all-contents");
+    server.post(&all, json!({})).await.is(202, "");
+    while told.came().is_empty() {
+        server.node.idle().await;
+        tokio::task::yield_now().await;
+    }
+    server.node.idle().await;
+    let left = async || {
+        let apps = server
+            .node
+            .read(|reader| reader.message_applications(None, 9));
+        apps.await.unwrap().len()
+    };
+    assert_eq!(left().await, 2);
+    server.node.advance(400 * DAY_MS).unwrap();
+    assert_eq!(server.node.forget().await.unwrap().1, 2);
+    assert_eq!(left().await, 0);
 }
