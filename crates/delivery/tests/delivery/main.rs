@@ -1,5 +1,6 @@
 //! The core against a small world: scenarios as text, and a property over random histories.
 
+mod bounds;
 mod model;
 mod scenarios;
 mod world;
