@@ -121,21 +121,21 @@ pub(super) fn variables(variables: &BTreeMap<String, String>) -> Result<(), Refu
     Err(bad_field("variables", why))
 }
 
-/// A script that is to be saved: it must compile and declare its function.
-pub(super) async fn transformation(
-    api: &Api,
+/// A script that is to be saved: it must compile and declare its function. This may take its time,
+/// so nobody may wait for it who has nothing to do with the script.
+pub(super) async fn code(api: &Api, code: &str, place: &[&str]) -> Result<(), Refused> {
+    let checked = api.node.sandbox().check(code).await;
+    checked.map_err(|error| script(&error, place))
+}
+
+/// A transformation with a script that was checked.
+pub(super) fn transformation(
     code: String,
     enabled: bool,
     env: BTreeMap<String, String>,
-    place: &[&str],
     now: Timestamp,
 ) -> Result<Transformation, Refused> {
     variables(&env)?;
-    api.node
-        .sandbox()
-        .check(&code)
-        .await
-        .map_err(|error| script(&error, place))?;
     Ok(Transformation {
         code: Arc::from(code),
         enabled,

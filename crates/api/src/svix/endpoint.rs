@@ -94,9 +94,18 @@ impl EndpointIn {
             .try_for_each(|(_, capability)| caller.require(capability))
     }
 
-    /// Everything but the secret, checked. What a replacement leaves out of headers, card and
+    /// Refuses a script that cannot run. Apart from the other checks, for it takes its time.
+    async fn runs(&self, api: &Api) -> Result<(), Refused> {
+        let fields = self.transformation.as_ref();
+        match fields.and_then(|fields| fields.code.as_deref()) {
+            Some(code) => check::code(api, code, &["body", "transformation", "code"]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Everything but the secret and the script, checked. What a replacement leaves out of headers, card and
     /// transformation stays as it is in `old`: clients of the foreign API don't know of them.
-    async fn checked(
+    fn checked(
         self,
         api: &Api,
         app: Seq,
@@ -116,7 +125,7 @@ impl EndpointIn {
         };
         let transformation = match (self.transformation, old) {
             (None, Some(old)) => old.transformation.clone(),
-            (fields, _) => transformation(api, fields, card).await?,
+            (fields, _) => transformation(api, fields, card)?,
         };
         let mut new = old.cloned().unwrap_or_default();
         self.own.apply(api, &mut new)?;
@@ -140,7 +149,7 @@ impl EndpointIn {
 }
 
 /// The transformation that the fields ask for; where they name no code, the card's own.
-async fn transformation(
+fn transformation(
     api: &Api,
     fields: Option<TransformationIn>,
     card: Option<&cards::Card>,
@@ -159,13 +168,9 @@ async fn transformation(
             false => Ok(None),
         };
     };
-    let place = ["body", "transformation", "code"];
     let enabled = fields.enabled.unwrap_or(true);
     let variables = fields.variables.unwrap_or_default();
-    let now = api.node.now();
-    check::transformation(api, code, enabled, variables, &place, now)
-        .await
-        .map(Some)
+    check::transformation(code, enabled, variables, api.node.now()).map(Some)
 }
 
 /// Fields to change: what is absent stays, what is null goes.
@@ -313,23 +318,22 @@ pub(super) async fn create(
     Fields(fields): Fields<EndpointIn>,
 ) -> Reply {
     let app = application(&api, &app)?;
-    match asked.text("test") {
-        None => made(&api, &app, fields, None).await,
-        Some(event_type) => made(&api, &app, fields, Some(event_type)).await,
-    }
+    let test = asked.text("test");
+    fields.allowed(test.is_some())?;
+    fields.runs(&api).await?;
+    made(&api, &app, fields, test).await
 }
 
-/// Makes an endpoint. With a sample to try it is disabled until the sample has arrived.
+/// Makes an endpoint of fields that are allowed and whose script runs. With a sample to try it is disabled until the sample has arrived.
 async fn made(api: &Api, app: &Application, fields: EndpointIn, test: Option<&str>) -> Reply {
     let sample = test
         .map(|event_type| sample::of(api, event_type))
         .transpose()?;
-    fields.allowed(test.is_some())?;
     let secret = match &fields.secret {
         Some(text) => checked_secret(text, &["body", "secret"], true)?,
         None => new_secret(),
     };
-    let mut config = fields.checked(api, app.id, None).await?;
+    let mut config = fields.checked(api, app.id, None)?;
     let enable = !config.disabled;
     config.disabled |= sample.is_some();
     let mut endpoint = inserted(api, config, secret).await?;
@@ -404,6 +408,8 @@ pub(super) async fn replace(
     Fields(mut fields): Fields<EndpointIn>,
 ) -> Reply {
     let app = application(&api, &app)?;
+    fields.allowed(false)?;
+    fields.runs(&api).await?;
     let _alone = changing().await;
     let Some(old) = api.node.config().find_endpoint(app.id, &ep).cloned() else {
         if ep.starts_with(KsuidKind::Endpoint.prefix()) {
@@ -412,8 +418,7 @@ pub(super) async fn replace(
         fields.uid.get_or_insert(ep);
         return made(&api, &app, fields, None).await;
     };
-    fields.allowed(false)?;
-    let config = fields.checked(&api, app.id, Some(&old.config)).await?;
+    let config = fields.checked(&api, app.id, Some(&old.config))?;
     let endpoint = updated(&api, old.id, config).await?;
     Ok(axum::Json(EndpointOut::of(&endpoint)).into_response())
 }

@@ -51,9 +51,13 @@ async fn patch(
     Path((app, ep)): Path<(String, String)>,
     Fields(fields): Fields<TransformationPatch>,
 ) -> Reply {
+    endpoint(&api, &app, &ep)?;
+    if let Some(Some(code)) = &fields.code {
+        check::code(&api, code, &["body", "code"]).await?;
+    }
     let _alone = changing().await;
     let (_, old) = endpoint(&api, &app, &ep)?;
-    let transformation = applied(&api, fields, old.config.transformation.as_ref()).await?;
+    let transformation = applied(&api, fields, old.config.transformation.as_ref())?;
     let config = EndpointConfig {
         transformation,
         ..EndpointConfig::clone(&old.config)
@@ -62,7 +66,8 @@ async fn patch(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn applied(
+/// What the fields make of the transformation; their script has been checked.
+fn applied(
     api: &Api,
     fields: TransformationPatch,
     old: Option<&Transformation>,
@@ -75,11 +80,8 @@ async fn applied(
     let enabled = fields.enabled.or(old.map(|old| old.enabled));
     match (fields.code, old) {
         (Some(Some(code)), _) => {
-            let place = ["body", "code"];
             let enabled = enabled.unwrap_or(true);
-            check::transformation(api, code, enabled, variables, &place, now)
-                .await
-                .map(Some)
+            check::transformation(code, enabled, variables, now).map(Some)
         }
         (None, Some(old)) => {
             check::variables(&variables)?;
