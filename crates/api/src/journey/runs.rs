@@ -126,7 +126,7 @@ impl<'a> Loader<'a> {
     fn run(&mut self, view: RunView, generation: usize) -> StoreResult<RunFacts> {
         let mut facts = RunFacts {
             function: self.name_of(view.row.function),
-            batch: self.batch(&view)?,
+            batch: Vec::new(),
             trace: None,
             steps_more: 0,
             below: Default::default(),
@@ -137,6 +137,7 @@ impl<'a> Loader<'a> {
         if facts.is_elsewhere {
             return Ok(facts);
         }
+        facts.batch = self.batch(&facts.view)?;
         if self.spans_left == 0 && !self.way.has(facts.view.row.seq) {
             facts.steps_more = 1;
             return Ok(facts);
@@ -160,12 +161,13 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// The first of the events that started the run together. Each is read in full for its id.
     fn batch(&mut self, view: &RunView) -> StoreResult<Vec<Ulid>> {
         let mut ids = Vec::new();
         if view.row.more.is_empty() {
             return Ok(ids);
         }
-        for seq in started_by(&view.row) {
+        for seq in started_by(&view.row).take(JOURNEY_EVENTS_MAX) {
             ids.extend(self.reader.event(seq)?.map(|event| event.internal_id()));
         }
         Ok(ids)
