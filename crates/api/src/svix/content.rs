@@ -69,7 +69,11 @@ async fn expunge_many(
     let mut results = serde_json::Map::new();
     let mut messages = Vec::new();
     for id in fields.ids {
-        let found = read::message(&api, app.id, &id).await.ok();
+        let found = match read::message(&api, app.id, &id).await {
+            Ok(message) => Some(message),
+            Err(refused) if refused.error.code == Code::NotFound => None,
+            Err(refused) => return Err(refused),
+        };
         let word = if found.is_some() {
             "expunged"
         } else {
