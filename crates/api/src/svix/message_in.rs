@@ -135,7 +135,7 @@ fn event_type(text: &str) -> Result<(), Refused> {
     }
 }
 
-fn payload(body: &Bytes) -> Result<(), Refused> {
+pub(super) fn payload(body: &[u8]) -> Result<(), Refused> {
     if body.first() != Some(&b'{') {
         return Err(bad_field("payload", "it must be a JSON object"));
     }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::event_type::{self, newest_schema};
 use super::fields::{Fields, bad, bad_field};
 use super::message::MessageOut;
-use super::{ask, attempt, endpoint, odd_answer};
+use super::{ask, attempt, endpoint, message_in, odd_answer};
 use crate::error::{Refused, Reply};
 use crate::inbound::body_hash;
 use crate::samples;
@@ -67,10 +67,8 @@ fn given(event_type: &str, payload: &RawValue) -> Result<String, Refused> {
     if !event_type::fits(event_type) {
         return Err(bad_field("eventType", "is no name of an event type"));
     }
-    match payload.get().starts_with('{') {
-        true => Ok(payload.get().to_owned()),
-        false => Err(bad_field("payload", "must be an object")),
-    }
+    message_in::payload(payload.get().as_bytes())?;
+    Ok(payload.get().to_owned())
 }
 
 fn message(event_type: &str, body: String) -> NewMessage {

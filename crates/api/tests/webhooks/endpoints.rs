@@ -386,6 +386,12 @@ async fn a_message_can_be_sent_again_and_an_example_at_any_time() {
         )
         .await
         .is(422, "E0804");
+    let large = json!({"text": "a".repeat(1024 * 1024)});
+    for (payload, status, code) in [(large, 413, "E0104"), (json!([]), 422, "E0100")] {
+        let own = json!({"eventType": "own.type", "payload": payload});
+        let path = format!("{EP}/{id}/send-example");
+        server.post(&path, own).await.is(status, code);
+    }
     server.node.idle().await;
     let attempts = server
         .get(&format!("/api/v1/app/default/attempt/endpoint/{id}"))
