@@ -142,6 +142,7 @@ async fn destinations(
 ) -> Reply {
     let app = application(&api, &app)?;
     let window = asked.window(KsuidKind::Endpoint, true)?;
+    let expanded = asked.flag("expanded_statuses", false)?;
     let message = read::message(&api, app.id, &msg).await?.seq;
     let deliveries = api
         .node
@@ -159,11 +160,14 @@ async fn destinations(
     let slice = window.of(reached.into_iter(), |(endpoint, _)| endpoint.id);
     slice.reply(
         |(endpoint, _)| endpoint.ksuid().to_string(),
-        |(endpoint, row)| DestinationOut {
-            endpoint: EndpointOut::of(endpoint),
-            status: state_of(row).0,
-            status_text: state_of(row).1,
-            next_attempt: row.next_at.map(|at| at.rfc3339()),
+        |(endpoint, row)| {
+            let (status, status_text) = state_of(row, expanded);
+            DestinationOut {
+                endpoint: EndpointOut::of(endpoint),
+                status,
+                status_text,
+                next_attempt: row.next_at.map(|at| at.rfc3339()),
+            }
         },
     )
 }
@@ -189,6 +193,7 @@ async fn attempted(
     let window = asked.window(KsuidKind::Message, false)?;
     let with_content = asked.flag("with_content", true)?;
     let status = asked.number("status")?;
+    let expanded = asked.flag("expanded_statuses", false)?;
     let wanted = Wanted::asked(&asked)?;
     let endpoint = endpoint.id;
     let slice = api.node.read(move |reader| {
@@ -202,8 +207,8 @@ async fn attempted(
             Ok(rows)
         };
         let keep = |(newest, message): &(Option<DeliveryRow>, Arc<Message>)| {
-            let fits =
-                |row: &DeliveryRow| status.is_none_or(|one| one == u16::from(state_of(row).0));
+            let shown = |row: &DeliveryRow| u16::from(state_of(row, expanded).0);
+            let fits = |row: &DeliveryRow| status.is_none_or(|one| one == shown(row));
             newest.as_ref().is_some_and(fits) && wanted.holds(message)
         };
         window.read(read, |row| row.1.seq, keep, |row| row.1.bytes())
@@ -211,7 +216,8 @@ async fn attempted(
     slice.await?.reply(
         |(_, message)| message.id().to_string(),
         |(newest, message)| {
-            let (status, status_text) = newest.as_ref().map_or((1, "pending"), state_of);
+            let state = newest.as_ref().map(|row| state_of(row, expanded));
+            let (status, status_text) = state.unwrap_or((1, "pending"));
             AttemptedOut {
                 message: MessageOut::of(&message, with_content),
                 status,
@@ -222,12 +228,15 @@ async fn attempted(
     )
 }
 
-fn state_of(row: &DeliveryRow) -> (u8, &'static str) {
+/// The number and word of the foreign API. Clients that don't ask for more are told that what was
+/// not wanted went well, as of attempts.
+fn state_of(row: &DeliveryRow, expanded: bool) -> (u8, &'static str) {
     match row.state {
         DeliveryState::Pending => (1, "pending"),
         DeliveryState::Succeeded => (0, "success"),
         DeliveryState::Failed => (2, "fail"),
-        DeliveryState::Cancelled | DeliveryState::Duplicate => (4, "canceled"),
+        DeliveryState::Cancelled | DeliveryState::Duplicate if expanded => (4, "canceled"),
+        DeliveryState::Cancelled | DeliveryState::Duplicate => (0, "success"),
     }
 }
 

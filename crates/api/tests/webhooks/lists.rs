@@ -126,6 +126,21 @@ async fn attempts_tell_what_a_cancelled_and_a_failed_delivery_came_to() {
         (1, &json!(0))
     );
 
+    for path in [
+        format!("{MSG}/{message}/endpoint"),
+        format!("{EP}/{cancels}/msg"),
+    ] {
+        for (expanded, status, text) in [(false, 0, "success"), (true, 4, "canceled")] {
+            let path = format!("{path}?expanded_statuses={expanded}");
+            let shown = server.get(&path).await.is(200, "").json();
+            let shown = shown["data"].as_array().unwrap().iter();
+            let shown: Vec<_> = shown
+                .map(|one| (&one["status"], &one["statusText"]))
+                .collect();
+            assert!(shown.contains(&(&json!(status), &json!(text))), "{path}");
+        }
+    }
+
     let id = failed["id"].as_str().unwrap();
     let one = server
         .get(&format!("{MSG}/{message}/attempt/{id}"))
