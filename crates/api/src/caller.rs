@@ -70,10 +70,15 @@ impl Caller {
         }
     }
 
+    /// Whether that is who runs this server, and may decide what is safe for it.
+    pub(crate) fn is_operator(&self) -> bool {
+        matches!(self, Self::Anybody | Self::Operator)
+    }
+
     /// Whether this server's own event log is within reach: it belongs to no application, so
     /// nobody from the side of one may send there.
     pub(crate) fn may_make_events(&self) -> bool {
-        matches!(self, Self::Anybody | Self::Operator)
+        self.is_operator()
     }
 
     /// Whether something is shown that is hidden behind these flags.

@@ -295,18 +295,25 @@ async fn create(
     asked: Asked,
     Fields(fields): Fields<ApplicationIn>,
 ) -> Reply {
+    let or_existing = asked.flag("get_if_exists", false)?;
     let new = fields.checked(Retention::default())?;
-    let existing = new.uid.as_deref().and_then(|uid| {
+    let uid = new.uid.clone().filter(|_| or_existing);
+    let existing = || {
         let config = api.node.config();
-        config.application_of_uid(uid).cloned()
-    });
-    if let Some(app) = existing
-        && asked.flag("get_if_exists", false)?
-    {
-        return Ok(axum::Json(ApplicationOut::of(&app)).into_response());
+        config.application_of_uid(uid.as_deref()?).cloned()
+    };
+    let shown = |app: &Application| axum::Json(ApplicationOut::of(app)).into_response();
+    if let Some(app) = existing() {
+        return Ok(shown(&app));
     }
-    let app = made(&api, new).await?;
-    Ok((StatusCode::CREATED, axum::Json(ApplicationOut::of(&app))).into_response())
+    match made(&api, new).await {
+        Ok(app) => Ok((StatusCode::CREATED, shown(&app)).into_response()),
+        // Somebody else made it meanwhile.
+        Err(refused) if refused.error.code == Code::Conflict => {
+            existing().map(|app| shown(&app)).ok_or(refused)
+        }
+        Err(refused) => Err(refused),
+    }
 }
 
 async fn read(State(api): State<Api>, Path(app): Path<String>) -> Reply {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fields::{bad, bad_field, given};
+use crate::caller::{Caller, insufficient};
 use crate::error::Refused;
 use crate::state::Api;
 
@@ -87,6 +88,9 @@ impl TlsIn {
             self.client_key.as_deref(),
         )
         .map_err(|error| bad(&place, error))?;
+        if self.insecure && !Caller::current().is_operator() {
+            return Err(insufficient("the admin token, for `tls.insecure`"));
+        }
         if self.insecure && !api.node.options().endpoint_policy.allows_insecure_tls() {
             let why =
                 "this server's operator does not allow receivers whose certificate is not checked";

@@ -278,6 +278,33 @@ async fn fields_that_take_more_are_refused_with_less() {
 }
 
 #[tokio::test]
+async fn only_the_operator_may_leave_a_certificate_unchecked() {
+    let server = with_apps().await;
+    let own = endpoint_of(&server, "acme").await;
+    let portal = portal(&server, "acme", json!({})).await;
+    let one = format!("{ACME}/endpoint/{own}");
+    let insecure = json!({"tls": {"insecure": true}});
+    let refused = portal.send("PATCH", &one, insecure).await;
+    refused.is(403, "E0111");
+    let checked = json!({"tls": {"insecure": false}});
+    portal.send("PATCH", &one, checked).await.is(200, "");
+}
+
+#[tokio::test]
+async fn two_who_make_an_application_unless_it_exists_get_the_same_one() {
+    let server = server().await;
+    let made = || {
+        server.post(
+            "/api/v1/app?get_if_exists=true",
+            json!({"name": "A", "uid": "a"}),
+        )
+    };
+    let (one, other) = tokio::join!(made(), made());
+    assert_eq!(one.json()["id"], other.json()["id"]);
+    assert!(one.json()["id"].is_string());
+}
+
+#[tokio::test]
 async fn the_servers_own_event_log_is_out_of_reach() {
     let server = with_apps().await;
     let internal = json!({"integration": "inngest", "url": "internal://events"});
