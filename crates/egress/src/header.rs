@@ -34,10 +34,14 @@ const REFUSED_PREFIXES: [&str; 9] = [
     "svix-", "webhook-", "x-amz-", "x-amzn-", "x-azure-", "x-fd-", "x-gfe", "x-goog-", "x-svix-",
 ];
 
-const SECRET: [&str; 6] = [
+const SECRET: [&str; 10] = [
+    "api-key",
+    "apikey",
     "authorization",
+    "cookie",
     "proxy-authenticate",
     "proxy-authorization",
+    "set-cookie",
     "www-authenticate",
     "x-api-key",
     "x-auth-token",
@@ -108,6 +112,14 @@ mod tests {
         assert!(check_header("x-team", "a\r\nwebhook-id: b").is_err());
         assert!(check_header("x-team", &"a".repeat(4096)).is_ok());
         assert!(check_header("x-team", &"a".repeat(4097)).is_err());
+    }
+
+    #[test]
+    fn cookies_and_keys_are_secrets() {
+        for name in ["Cookie", "Set-Cookie", "Api-Key", "apikey", "X-Api-Key"] {
+            let name = HeaderName::try_from(name).unwrap();
+            assert!(is_secret_header(&name), "{name}");
+        }
     }
 
     #[test]
