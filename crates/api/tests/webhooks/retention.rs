@@ -58,7 +58,7 @@ async fn messages_of_an_application_that_is_gone_and_of_this_servers_own_go_as_w
     server.post("/api/v1/app", fields).await.is(201, "");
     let message = json!({"eventType": "a.b", "payload": {}});
     server
-        .post("/api/v1/app/gone/msg", message.clone())
+        .post("/api/v1/app/gone/msg", message)
         .await
         .is(202, "");
     server.delete("/api/v1/app/gone").await.is(204, "");

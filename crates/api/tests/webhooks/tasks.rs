@@ -63,6 +63,25 @@ async fn a_task_that_found_the_server_too_busy_goes_on_later() {
 }
 
 #[tokio::test]
+async fn a_task_goes_on_where_whoever_asked_for_it_hangs_up() {
+    let server = server().await;
+    let has_begun = async {
+        while server.node.config().tasks().next().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The one that is not through is dropped, as the server does where a connection ends.
+    tokio::select! {
+        biased;
+        () = has_begun => {}
+        _ = server.post(EXPUNGE_ALL, json!({})) => {}
+    }
+    let listed = server.get("/api/v1/background-task").await.json();
+    let task = ended(&server, &listed["data"][0]).await;
+    assert_eq!(task["status"], "finished");
+}
+
+#[tokio::test]
 async fn what_samples_hold_goes_with_all_other_contents() {
     let server = server().await;
     let fields = json!({"url": "http://127.0.0.1:9/", "uid": "e", "paused": true});
