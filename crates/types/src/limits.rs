@@ -209,7 +209,7 @@ pub const TAG_CHARS_MAX: usize = 128;
 /// Applications whose old messages are looked for after one read.
 pub const RETENTION_SLICE_APPLICATIONS: usize = 250;
 /// Messages whose payload or rows go in one commit; small, so that others hardly wait.
-pub const RETENTION_SLICE_MESSAGES: usize = 64;
+pub const RETENTION_SLICE_MESSAGES: usize = 16;
 /// Between two looks for what is kept too long.
 pub const RETENTION_PERIOD_MS: u64 = 60_000;
 /// Bodies of fresh messages that are at hand for their first attempts.

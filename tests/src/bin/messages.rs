@@ -370,24 +370,28 @@ async fn purge(told: &Told, folder: &Path, figures: &mut Figures) {
     writes.during(Duration::from_secs(2)).await;
     let time = Duration::from_secs(told.number("seconds") as u64);
     let quiet = writes.during(time).await;
-    let before = oldest(&server).await;
+    let messages = told.number("messages");
+    let before = front(&server, messages).await;
     let by = json!({ "by": PURGE_AFTER });
     server.post("/test/clock/advance", &by).await;
     writes.ahead_seconds = 60 * 24 * 60 * 60;
     let began = Instant::now();
-    while oldest(&server).await == before {
+    while front(&server, messages).await == before {
         if began.elapsed() > PURGE_SHOWS {
             say("  nothing is purged, skipped");
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let from = front(&server, messages).await;
     let during = writes.during(time).await;
-    let after = oldest(&server).await;
+    let to = front(&server, messages).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    if oldest(&server).await == after {
+    if front(&server, messages).await == to {
         say("  the purge ended before the writes did: take more messages");
     }
+    let each_second = (to - from) as f64 / time.as_secs_f64();
+    figures.note("purged meanwhile, messages/s", Aim::Open, each_second);
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let times = during.as_secs_f64() / quiet.as_secs_f64();
     figures.note("quiet write, p99 ms", Aim::Open, ms(quiet));
@@ -399,13 +403,19 @@ async fn purge(told: &Told, folder: &Path, figures: &mut Figures) {
     );
 }
 
-/// The oldest message as it is shown: another one, or without its payload, once it is purged.
-async fn oldest(server: &Measured) -> Value {
-    let page = server
-        .client
-        .get(&format!("{APP}/msg?order=ascending&limit=1"))
-        .await;
-    page.json()["data"][0].clone()
+/// How many of the stored messages have lost their payload; the oldest lose it first.
+async fn front(server: &Measured, messages: usize) -> usize {
+    let (mut gone, mut there) = (0, messages);
+    while gone < there {
+        let middle = (gone + there) / 2;
+        let path = format!("{APP}/msg/msg_{middle:023}");
+        let message = server.client.get(&path).await.json();
+        match message["payload"] == json!({ "expired": true }) {
+            true => gone = middle + 1,
+            false => there = middle,
+        }
+    }
+    gone
 }
 
 /// Writes at a steady rate.

@@ -170,7 +170,9 @@ pub(super) fn overdue_payloads(
     let sql = "SELECT seq FROM message WHERE enc <> 64 AND expires <= ?1 ORDER BY expires, seq \
          LIMIT ?2 OFFSET ?3";
     let values = [now.ms(), whole(items), whole(skip)];
-    list(db, sql, values, |row| col_seq(row, 0))
+    let found = list(db, sql, values, |row| col_seq(row, 0))?;
+    fetch(db, &found, &OF_PAYLOADS)?;
+    Ok(found)
 }
 
 pub(super) fn message_applications(
@@ -204,7 +206,33 @@ pub(super) fn oldest_messages(
         Ok((col_seq(row, 0)?, col_at(row, 1)?))
     })?;
     let old = rows.into_iter().take_while(|(_, at)| *at < before);
-    Ok(old.map(|(seq, _)| seq).collect())
+    let old: Vec<Seq> = old.map(|(seq, _)| seq).collect();
+    fetch(db, &old, &OF_PAYLOADS)?;
+    fetch(db, &old, &OF_MESSAGES)?;
+    Ok(old)
+}
+
+/// What the writer reads where a payload goes; to the last byte, which is on the last page.
+const OF_PAYLOADS: [&str; 4] = [
+    "SELECT substr(body, -1), substr(params, -1) FROM message WHERE seq = ?1",
+    "SELECT enc FROM repeat WHERE message = ?1",
+    "SELECT substr(bytes, -1) FROM payload WHERE id = ?1 * 4",
+    "SELECT substr(response, -1) FROM attempt WHERE message = ?1",
+];
+/// And besides where the whole message goes.
+const OF_MESSAGES: [&str; 1] = ["SELECT state FROM delivery WHERE message = ?1"];
+
+/// Reads rows that are about to go, for nothing but the pages that they are on: what has not been
+/// used for months comes from disk, and the writer would wait for it with everybody behind it.
+fn fetch(db: &Connection, messages: &[Seq], reads: &[&str]) -> Result<()> {
+    for sql in reads {
+        let mut statement = db.prepare_cached(sql)?;
+        for message in messages {
+            let mut rows = statement.query([int(*message)])?;
+            while rows.next()?.is_some() {}
+        }
+    }
+    Ok(())
 }
 
 fn whole(number: usize) -> i64 {
