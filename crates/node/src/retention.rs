@@ -10,7 +10,8 @@ use tracing::{info, warn};
 
 use crate::handle::Node;
 
-/// Of the time, the part that is spent on it at most: one of so many.
+/// Of the time, the part that is spent on it at most: one of so many. And there is a pause besides
+/// until it shows that more comes due than goes.
 const SHARE: u32 = 4;
 
 /// Looks from time to time until the node stops.
@@ -73,20 +74,26 @@ impl Node {
     {
         // What stays, because it is still to be delivered, must not hide what comes after it.
         let (mut gone, mut stayed) = (0, 0);
+        let pass = Instant::now();
         loop {
             let slice = self.read(move |reader| list(reader, stayed)).await?;
             let listed = slice.len();
             if listed == 0 {
                 return Ok(gone);
             }
-            let went = self.gone(slice, payloads).await?;
+            let went = self.gone(slice, payloads, pass).await?;
             gone += went;
             stayed += listed - went.min(listed);
         }
     }
 
     /// One slice; how many of it went. What is still to be delivered stays.
-    async fn gone(&self, messages: Vec<Seq>, payloads: bool) -> Result<usize, Coded> {
+    async fn gone(
+        &self,
+        messages: Vec<Seq>,
+        payloads: bool,
+        pass: Instant,
+    ) -> Result<usize, Coded> {
         let began = Instant::now();
         let answer = self.delivery(move |token| match payloads {
             true => Input::Expunge {
@@ -100,7 +107,11 @@ impl Node {
             Answer::Changed(gone) => gone,
             _ => 0,
         };
-        tokio::time::sleep(began.elapsed() * (SHARE - 1)).await;
+        let rest = match pass.elapsed() < Duration::from_millis(limits::RETENTION_GENTLE_MS) {
+            true => Duration::from_millis(limits::RETENTION_PAUSE_MS),
+            false => Duration::ZERO,
+        };
+        tokio::time::sleep(rest + began.elapsed() * (SHARE - 1)).await;
         Ok(gone)
     }
 }

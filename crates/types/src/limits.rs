@@ -210,6 +210,11 @@ pub const TAG_CHARS_MAX: usize = 128;
 pub const RETENTION_SLICE_APPLICATIONS: usize = 250;
 /// Messages whose payload or rows go in one commit; small, so that others hardly wait.
 pub const RETENTION_SLICE_MESSAGES: usize = 16;
+/// Between two slices of what is kept too long: some three hundred messages a second, which a
+/// neighbour does not feel.
+pub const RETENTION_PAUSE_MS: u64 = 50;
+/// A pass over what is kept too long that takes longer makes no such pauses any more.
+pub const RETENTION_GENTLE_MS: u64 = 6 * 60 * 60 * 1000;
 /// Between two looks for what is kept too long.
 pub const RETENTION_PERIOD_MS: u64 = 60_000;
 /// Bodies of fresh messages that are at hand for their first attempts.
