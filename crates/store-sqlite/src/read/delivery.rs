@@ -138,8 +138,6 @@ pub(super) fn first_at(db: &Connection, table: &str, at: Timestamp) -> Result<i6
     Ok(low)
 }
 
-/// Of an application and a span only.
-
 pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<Option<Seq>> {
     let days = "SELECT coalesce(min(at), 1) / ?1, coalesce(max(at), 0) / ?1 FROM \
                 (SELECT at FROM message WHERE seq = (SELECT min(seq) FROM message) UNION ALL \
