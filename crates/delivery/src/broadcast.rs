@@ -80,32 +80,11 @@ impl Delivery {
 mod tests {
     use std::sync::Arc;
 
-    use dunlin_types::{Code, Timestamp, Token};
+    use dunlin_types::{Code, Token};
 
     use super::*;
-    use crate::{
-        Answer, DEFAULT_APPLICATION, DeliveryOptions, Effect, Input, NewApplication, NewTask,
-        TaskFilter, Write,
-    };
-
-    /// What the core answers, and what it writes.
-    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> (Answer, Vec<Write>) {
-        let mut next_seq = || {
-            *seq += 1;
-            Seq(*seq)
-        };
-        let mut cx = Context {
-            now: Timestamp::from_ms(1_800_000_000_000),
-            seed: 0,
-            next_seq: &mut next_seq,
-        };
-        let mut out = core.handle(input, &Loaded::default(), &mut cx);
-        let answer = out.effects.drain(..).find_map(|effect| match effect {
-            Effect::Answer { answer, .. } => Some(answer),
-            Effect::Attempt(_) => None,
-        });
-        (answer.expect("an answer"), out.writes)
-    }
+    use crate::telling::Told;
+    use crate::{Answer, DEFAULT_APPLICATION, Input, NewApplication, NewTask, TaskFilter, Write};
 
     fn broadcast() -> Input {
         let given = NewMessage {
@@ -137,24 +116,24 @@ mod tests {
 
     #[test]
     fn a_broadcast_makes_no_more_in_a_commit_than_its_bytes_allow_and_keeps_nothing() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
-        let application = |core: &mut Delivery, seq: &mut u64| {
+        let mut told = Told::new();
+        let application = |told: &mut Told| {
             let new = NewApplication {
                 name: "one".to_owned(),
                 ..NewApplication::default()
             };
             let token = Token(1);
-            told(core, seq, Input::CreateApplication { token, new });
+            told.tell(Input::CreateApplication { token, new });
         };
-        (0..2).for_each(|_| application(&mut core, &mut seq));
-        let task = row(told(&mut core, &mut seq, broadcast()).0).id;
-        application(&mut core, &mut seq);
+        (0..2).for_each(|_| application(&mut told));
+        let task = row(told.tell(broadcast())).id;
+        application(&mut told);
         let mut slice = || {
-            let running = core.config().task(task).cloned().expect("it is there");
-            let slice = broadcast_slice(&core.config(), &running);
+            let running = told.core.config().task(task).cloned().expect("it is there");
+            let slice = broadcast_slice(&told.core.config(), &running);
             let token = Token(1);
             let input = Input::TaskSlice { token, task, slice };
-            let (answer, writes) = told(&mut core, &mut seq, input);
+            let (answer, writes) = told.tell_all(input);
             let made = writes.iter().filter_map(|write| match write {
                 Write::Message(message) => Some(message.app),
                 _ => None,
@@ -174,11 +153,11 @@ mod tests {
 
     #[test]
     fn broadcasts_are_few_at_a_time() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
+        let mut told = Told::new();
         for _ in 0..limits::BROADCASTS_RUNNING_MAX {
-            row(told(&mut core, &mut seq, broadcast()).0);
+            row(told.tell(broadcast()));
         }
-        let (answer, writes) = told(&mut core, &mut seq, broadcast());
+        let (answer, writes) = told.tell_all(broadcast());
         assert!(matches!(answer, Answer::Refused(error) if error.code == Code::BadRequest));
         assert!(writes.is_empty());
     }

@@ -156,39 +156,12 @@ mod tests {
     use dunlin_types::{Secret, limits::CANCEL_SLICE_DELIVERIES};
 
     use super::*;
-    use crate::{
-        DEFAULT_APPLICATION, DeliveryOptions, Effect, EndpointConfig, Input, Loaded, NewMessage,
-    };
-
-    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
-
-    /// What the core answers, and how many deliveries it cancels.
-    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> (Answer, usize) {
-        let mut next_seq = || {
-            *seq += 1;
-            Seq(*seq)
-        };
-        let mut cx = Context {
-            now: NOW,
-            seed: 0,
-            next_seq: &mut next_seq,
-        };
-        let mut out = core.handle(input, &Loaded::default(), &mut cx);
-        let answer = out.effects.drain(..).find_map(|effect| match effect {
-            Effect::Answer { answer, .. } => Some(answer),
-            Effect::Attempt(_) => None,
-        });
-        let cancelled = out.writes.iter().filter(|write| match write {
-            Write::Delivery(row) => row.state == DeliveryState::Cancelled,
-            _ => false,
-        });
-        let cancelled = cancelled.count();
-        (answer.expect("an answer"), cancelled)
-    }
+    use crate::telling::{NOW, Told};
+    use crate::{DEFAULT_APPLICATION, EndpointConfig, Input, NewMessage};
 
     #[test]
     fn what_waits_is_cancelled_in_slices_of_one_commit_each() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
+        let mut told = Told::new();
         let config = EndpointConfig {
             app: DEFAULT_APPLICATION,
             url: "https://example.com/".to_owned(),
@@ -200,7 +173,7 @@ mod tests {
             config: Box::new(config),
             secret: Secret::new("whsec_"),
         };
-        let Answer::Endpoint(endpoint) = told(&mut core, &mut seq, made).0 else {
+        let Answer::Endpoint(endpoint) = told.tell(made) else {
             panic!("no endpoint");
         };
         let all = CANCEL_SLICE_DELIVERIES + 7;
@@ -216,7 +189,7 @@ mod tests {
                 message,
                 idempotency: None,
             };
-            told(&mut core, &mut seq, input);
+            told.tell(input);
         }
         let mut slices = Vec::new();
         let mut after = Seq(0);
@@ -227,7 +200,12 @@ mod tests {
                 created_before: NOW.plus_ms(1),
                 after,
             };
-            let (answer, cancelled) = told(&mut core, &mut seq, input);
+            let (answer, writes) = told.tell_all(input);
+            let cancelled = writes.iter().filter(|write| match write {
+                Write::Delivery(row) => row.state == DeliveryState::Cancelled,
+                _ => false,
+            });
+            let cancelled = cancelled.count();
             slices.push(cancelled);
             match answer {
                 Answer::ChangedSome { last, .. } => after = last,

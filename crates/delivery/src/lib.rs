@@ -32,6 +32,8 @@ mod secrets;
 mod source;
 mod tally;
 mod task;
+#[cfg(test)]
+mod telling;
 mod trial;
 mod write;
 

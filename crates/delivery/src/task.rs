@@ -386,27 +386,10 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DEFAULT_APPLICATION, DeliveryOptions, Effect, Input};
+    use crate::telling::Told;
+    use crate::{DEFAULT_APPLICATION, Input};
 
-    fn told(core: &mut Delivery, seq: &mut u64, input: Input) -> Answer {
-        let mut next_seq = || {
-            *seq += 1;
-            Seq(*seq)
-        };
-        let mut cx = Context {
-            now: Timestamp::from_ms(1_800_000_000_000),
-            seed: 0,
-            next_seq: &mut next_seq,
-        };
-        let mut out = core.handle(input, &Loaded::default(), &mut cx);
-        let answer = out.effects.drain(..).find_map(|effect| match effect {
-            Effect::Answer { answer, .. } => Some(answer),
-            Effect::Attempt(_) => None,
-        });
-        answer.expect("an answer")
-    }
-
-    fn begun(core: &mut Delivery, seq: &mut u64, kind: TaskKind, app: Seq) -> Answer {
+    fn begun(told: &mut Told, kind: TaskKind, app: Seq) -> Answer {
         let new = NewTask {
             kind,
             app,
@@ -414,13 +397,13 @@ mod tests {
             filter: TaskFilter::default(),
         };
         let (token, new) = (Token(1), Box::new(new));
-        told(core, seq, Input::StartTask { token, new })
+        told.tell(Input::StartTask { token, new })
     }
 
     #[test]
     fn one_applications_tasks_leave_room_for_those_of_others_and_of_all() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
-        let mut begins = |kind, app| match begun(&mut core, &mut seq, kind, Seq(app)) {
+        let mut told = Told::new();
+        let mut begins = |kind, app| match begun(&mut told, kind, Seq(app)) {
             Answer::Task(_) => None,
             Answer::Refused(error) => Some(error.to_string()),
             other => panic!("{other:?}"),
@@ -440,13 +423,8 @@ mod tests {
 
     #[test]
     fn a_task_whose_messages_cannot_be_read_is_given_up_and_says_why() {
-        let (mut core, mut seq) = (Delivery::new(DeliveryOptions::default()), 0);
-        let begun = begun(
-            &mut core,
-            &mut seq,
-            TaskKind::PurgeContent,
-            DEFAULT_APPLICATION,
-        );
+        let mut told = Told::new();
+        let begun = begun(&mut told, TaskKind::PurgeContent, DEFAULT_APPLICATION);
         let Answer::Task(task) = begun else {
             panic!("{begun:?}");
         };
@@ -455,7 +433,7 @@ mod tests {
             ..TaskSlice::default()
         };
         let (token, task) = (Token(1), task.id);
-        let answer = told(&mut core, &mut seq, Input::TaskSlice { token, task, slice });
+        let answer = told.tell(Input::TaskSlice { token, task, slice });
         let Answer::Task(row) = answer else {
             panic!("{answer:?}");
         };
