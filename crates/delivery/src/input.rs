@@ -55,6 +55,13 @@ pub enum Input {
         /// Which messages; existing ones.
         messages: Vec<Seq>,
     },
+    /// Keys whose windows have ended are to be forgotten.
+    ForgetKeys {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which keys; one that was taken again meanwhile stays.
+        keys: Vec<DedupeKey>,
+    },
     /// What waits for an endpoint and was made before that instant is not sent.
     CancelPending {
         /// Who waits for the answer.

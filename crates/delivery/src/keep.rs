@@ -1,7 +1,7 @@
 //! How long things are kept: payloads go first, then messages with all that belongs to them. What
 //! is still to be delivered stays.
 
-use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
+use dunlin_types::{Code, Coded, DedupeKey, Seq, Timestamp, Token, limits};
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,14 @@ impl Wipes {
     pub(crate) fn restored(&mut self, message: Seq) {
         self.unknown_until = self.unknown_until.max(message);
     }
+}
+
+/// Keys that mean nothing any more go; how many were asked for.
+pub(crate) fn forget_keys(keys: Vec<DedupeKey>, now: Timestamp, out: &mut Outcome) -> Answer {
+    let asked = keys.len();
+    let gone = |key| Write::DedupeGone(key, now);
+    out.writes.extend(keys.into_iter().map(gone));
+    Answer::Changed(asked)
 }
 
 impl Delivery {

@@ -307,6 +307,7 @@ impl Delivery {
             | Input::ExpungeAttempt { .. }
             | Input::Standing { .. }
             | Input::Purge { .. }
+            | Input::ForgetKeys { .. }
             | Input::StartTask { .. }) => return self.manage_content(content, cx, out),
             Input::PutEventTypes { token, types } => {
                 (token, self.put_event_types(types, cx.now, out))
@@ -373,6 +374,7 @@ impl Delivery {
                 (token, Ok(Answer::Standing(standing)))
             }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
+            Input::ForgetKeys { token, keys } => (token, Ok(keep::forget_keys(keys, cx.now, out))),
             Input::StartTask { token, new } => (token, self.start_task(*new, cx, out)),
             _ => return,
         };

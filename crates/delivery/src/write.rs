@@ -44,6 +44,8 @@ pub enum Write {
     Message(Arc<Message>),
     /// Something that may happen only once within a window, by key.
     Dedupe(DedupeRow),
+    /// That key is forgotten, if its window had ended by then.
+    DedupeGone(DedupeKey, Timestamp),
     /// A message that came again; appended.
     Repeat(RepeatRow),
     /// The payload of that message is gone; the message stays.

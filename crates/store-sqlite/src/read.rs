@@ -11,6 +11,7 @@ mod restore;
 mod run;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -224,6 +225,15 @@ impl Reader for SqliteReader {
 
     fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>> {
         delivery::message_applications(&self.db, after, items).map_err(coded)
+    }
+
+    fn overdue_keys(
+        &mut self,
+        keys: RangeInclusive<DedupeKey>,
+        now: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<DedupeKey>> {
+        delivery::overdue_keys(&self.db, &keys, now, items).map_err(coded)
     }
 
     fn oldest_messages(

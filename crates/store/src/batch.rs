@@ -71,6 +71,7 @@ fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
         | Write::Health(_)
         | Write::HealthGone(_)
         | Write::Tally(_)
+        | Write::DedupeGone(..)
         | Write::Dedupe(_) => None,
     }
 }

@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             pages_go_both_ways_and_filters_hold
             the_past_is_read_as_it_was
             keys_are_known_until_they_are_taken_again
+            keys_are_forgotten_when_their_windows_have_ended
             large_bodies_survive
             a_large_batch_is_one_commit
             reads_go_on_while_rows_are_written

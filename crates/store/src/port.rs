@@ -1,6 +1,7 @@
 //! What a backend must be able to do.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use dunlin_delivery as delivery;
@@ -306,6 +307,17 @@ pub trait Reader: Send {
         skip: usize,
         items: usize,
     ) -> StoreResult<Vec<Seq>>;
+
+    /// The first of those keys whose windows have ended, ascending.
+    ///
+    /// # Errors
+    /// As every read.
+    fn overdue_keys(
+        &mut self,
+        keys: RangeInclusive<DedupeKey>,
+        now: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<DedupeKey>>;
 
     /// Applications that messages are of, also ones that are gone themselves: the first of them
     /// behind `after`, ascending.

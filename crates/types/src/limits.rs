@@ -217,6 +217,11 @@ pub const RETENTION_PAUSE_MS: u64 = 50;
 pub const RETENTION_GENTLE_MS: u64 = 6 * 60 * 60 * 1000;
 /// Between two looks for what is kept too long.
 pub const RETENTION_PERIOD_MS: u64 = 60_000;
+/// Parts into which keys are divided: at each look for what is kept too long, one part is searched
+/// for keys whose windows have ended, so all of them in a day.
+pub const RETENTION_KEY_PARTS: u32 = 24 * 60;
+/// Such keys that go in one commit.
+pub const RETENTION_SLICE_KEYS: usize = 64;
 /// Bodies of fresh messages that are at hand for their first attempts.
 pub const FRESH_MESSAGES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Headers of an attempt that are kept, of the request and of the answer each.
@@ -548,6 +553,11 @@ pub const HTTP_CONNECTIONS_MAX: usize = 4096;
 pub const HTTP_HEAD_MS_MAX: u64 = 60_000;
 /// Time for the body of a request to arrive.
 pub const HTTP_BODY_MS_MAX: u64 = 60_000;
+/// Time for which a connection may be open with no request on it; nothing sent at all, half an
+/// HTTP/2 preface and pings between streams are no request.
+pub const HTTP_IDLE_MS_MAX: u64 = 60_000;
+/// Time that such a connection then has to take what was answered before it is cut.
+pub const HTTP_DRAIN_MS_MAX: u64 = 5 * 60_000;
 /// Head of one request, and what is buffered of its body unread.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.

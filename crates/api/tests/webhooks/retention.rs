@@ -1,5 +1,6 @@
 //! What is kept too long goes, and what is still to be delivered stays.
 
+use dunlin_types::limits;
 use serde_json::json;
 
 use crate::harness::{EP, MSG, Server, server};
@@ -84,4 +85,27 @@ async fn messages_of_an_application_that_is_gone_and_of_this_servers_own_go_as_w
     server.node.advance(400 * DAY_MS).unwrap();
     assert_eq!(server.node.forget().await.unwrap().1, 2);
     assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn ids_of_senders_are_forgotten_when_nobody_can_repeat_them_any_more() {
+    let server = server().await;
+    for number in 0..20 {
+        let body = json!({"eventType": "a.b", "payload": {}, "eventId": format!("id-{number}")});
+        server.post(MSG, body).await.is(202, "");
+    }
+    let forget_all = async || {
+        let mut gone = 0;
+        for part in 0..limits::RETENTION_KEY_PARTS {
+            gone += server.node.forget_keys(part).await.unwrap();
+        }
+        gone
+    };
+    assert_eq!(forget_all().await, 0, "they can still be repeated");
+    server.node.advance(DAY_MS).unwrap();
+    let again = json!({"eventType": "a.b", "payload": {}, "eventId": "id-7"});
+    server.post(MSG, again.clone()).await.is(202, "");
+    assert_eq!(forget_all().await, 19, "one was used again");
+    server.post(MSG, again).await.is(409, "");
+    assert_eq!(forget_all().await, 0);
 }

@@ -47,6 +47,11 @@ impl Rows {
             Write::EventTypeDeleted(name) => drop(self.event_types.remove(&name)),
             Write::Message(row) => drop(self.messages.insert(row.seq, row)),
             Write::Dedupe(row) => drop(self.dedupe.insert(row.key, known(&row))),
+            Write::DedupeGone(key, by) => {
+                if self.dedupe.get(&key).is_some_and(|one| one.expires <= by) {
+                    self.dedupe.remove(&key);
+                }
+            }
             Write::Repeat(row) => self.repeats.push(row),
             Write::Delivery(row) => drop(self.deliveries.insert(row.seq, row)),
             Write::Attempt(row) => self.attempts.push(*row),

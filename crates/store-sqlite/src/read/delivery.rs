@@ -1,5 +1,6 @@
 //! Messages, deliveries and attempts.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use dunlin_delivery::{
     RepeatRow, TallyRow, Trigger,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Restored};
-use dunlin_types::{Seq, Timestamp, limits};
+use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::restore::each;
@@ -171,6 +172,20 @@ pub(super) fn overdue_payloads(
     let found = list(db, sql, values, |row| col_seq(row, 0))?;
     fetch(db, &found, &OF_PAYLOADS)?;
     Ok(found)
+}
+
+pub(super) fn overdue_keys(
+    db: &Connection,
+    keys: &RangeInclusive<DedupeKey>,
+    now: Timestamp,
+    items: usize,
+) -> Result<Vec<DedupeKey>> {
+    // Reads the rows of that part one after the other: an index by their ends would cost every
+    // write more than this costs all of them.
+    let sql = "SELECT key FROM dedupe WHERE key BETWEEN ?1 AND ?2 AND expires <= ?3 \
+               ORDER BY key LIMIT ?4";
+    let values = (keys.start().0, keys.end().0, now.ms(), whole(items));
+    list(db, sql, values, |row| Ok(DedupeKey(row.get(0)?)))
 }
 
 pub(super) fn message_applications(

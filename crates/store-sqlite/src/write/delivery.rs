@@ -49,6 +49,7 @@ impl Rows<'_> {
             Write::EndpointVersion(row) => self.endpoint_version(row),
             Write::Message(row) => self.message(row),
             Write::Dedupe(row) => self.dedupe(row.key, row.seq, row.at, row.expires, row.hash),
+            Write::DedupeGone(key, by) => self.dedupe_gone(*key, *by),
             Write::Repeat(row) => self.repeat(row),
             Write::ContentGone(message) => self.content_gone(*message),
             Write::MessageGone(message) => self.message_gone(*message),

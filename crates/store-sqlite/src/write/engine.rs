@@ -175,6 +175,13 @@ impl Rows<'_> {
         Ok(())
     }
 
+    pub(super) fn dedupe_gone(&mut self, key: DedupeKey, by: Timestamp) -> Result<()> {
+        self.db
+            .prepare_cached("DELETE FROM dedupe WHERE key = ?1 AND expires <= ?2")?
+            .execute(params![key.0, by.ms()])?;
+        Ok(())
+    }
+
     fn run(&mut self, row: &RunRow) -> Result<()> {
         let (seq, event) = (int(row.seq), int(row.event));
         self.hot(Hot::Run)?.execute(params![

@@ -1,12 +1,15 @@
 //! Stories of what is written and read.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_delivery as delivery;
 use dunlin_engine as engine;
-use dunlin_types::{Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, limits};
+use dunlin_types::{
+    DedupeKey, Event, EventOrigin, EventParts, Payload, Seq, Timestamp, Ulid, limits,
+};
 
 use super::event_types::event_type;
 use super::opened::Opened;
@@ -22,7 +25,16 @@ pub fn every_row_is_read_back_as_it_was_written(make: &dyn Fn() -> Box<dyn Harne
     opened.commit(&batch);
     let opened = opened.restart(&*harness, true);
     let mut reader = opened.reader();
-    for write in &batch.engine {
+    let forgotten = |write: &delivery::Write| match write {
+        delivery::Write::DedupeGone(key, _) => Some(*key),
+        _ => None,
+    };
+    let forgotten: BTreeSet<_> = batch.delivery.iter().filter_map(forgotten).collect();
+    let is_forgotten = |write: &&engine::Write| match write {
+        engine::Write::Dedupe { key, .. } => forgotten.contains(key),
+        _ => false,
+    };
+    for write in batch.engine.iter().filter(|write| !is_forgotten(write)) {
         check_engine(&mut *reader, write);
     }
     let mut deliveries = std::collections::BTreeMap::new();
@@ -33,7 +45,8 @@ pub fn every_row_is_read_back_as_it_was_written(make: &dyn Fn() -> Box<dyn Harne
     };
     let gone: BTreeSet<Seq> = batch.delivery.iter().filter_map(taken).collect();
     for write in &batch.delivery {
-        if message_of(write).is_some_and(|of| gone.contains(&of)) {
+        let of_gone = message_of(write).is_some_and(|of| gone.contains(&of));
+        if of_gone || is_emptied(write, &batch.delivery) {
             continue;
         }
         if let delivery::Write::Delivery(row) = write {
@@ -95,6 +108,15 @@ fn check_engine(reader: &mut dyn Reader, write: &engine::Write) {
         }
         _ => {}
     }
+}
+
+/// Whether an attempt's response was taken away again.
+fn is_emptied(write: &delivery::Write, all: &[delivery::Write]) -> bool {
+    let delivery::Write::Attempt(row) = write else {
+        return false;
+    };
+    let takes = |other: &delivery::Write| matches!(other, delivery::Write::ResponseGone(seq) if *seq == row.seq);
+    all.iter().any(takes)
 }
 
 fn check_delivery(reader: &mut dyn Reader, write: &delivery::Write) {
@@ -408,6 +430,49 @@ pub fn keys_are_known_until_they_are_taken_again(make: &dyn Fn() -> Box<dyn Harn
         (known[&one].seq, known[&one].expires),
         (Seq(6), rows::at(20))
     );
+}
+
+/// Keys whose windows have ended are listed and can be forgotten, and no others.
+pub fn keys_are_forgotten_when_their_windows_have_ended(make: &dyn Fn() -> Box<dyn Harness>) {
+    let harness = make();
+    let mut opened = Opened::new(&*harness);
+    let mut keys: Vec<_> = (1..=6).map(rows::key).collect();
+    keys.sort_unstable();
+    let taken = |key: &DedupeKey, expires: u64| engine::Write::Dedupe {
+        key: *key,
+        seq: Seq(4),
+        expires: rows::at(expires),
+    };
+    // The last one's window ends later.
+    let ends = [9, 9, 9, 9, 9, 20];
+    opened.engine(
+        keys.iter()
+            .zip(ends)
+            .map(|(key, at)| taken(key, at))
+            .collect(),
+    );
+    let overdue = |keys: RangeInclusive<DedupeKey>, now: u64, items: usize| {
+        let mut reader = opened.reader();
+        reader.overdue_keys(keys, rows::at(now), items).unwrap()
+    };
+    let all = DedupeKey([0; 16])..=DedupeKey([0xff; 16]);
+    assert_eq!(overdue(all.clone(), 8, 9), []);
+    assert_eq!(overdue(all.clone(), 9, 9), keys[..5]);
+    assert_eq!(
+        overdue(all.clone(), 9, 2),
+        keys[..2],
+        "no more than asked for"
+    );
+    assert_eq!(overdue(keys[1]..=keys[3], 9, 9), keys[1..4]);
+    assert_eq!(overdue(all.clone(), 20, 9), keys);
+
+    // One was taken again between the look and the write.
+    opened.engine(vec![taken(&keys[0], 30)]);
+    let gone = |key: &DedupeKey| delivery::Write::DedupeGone(*key, rows::at(9));
+    opened.delivery(keys.iter().map(gone).collect());
+    let known = opened.reader().known(&keys).unwrap();
+    let left: Vec<_> = known.into_keys().collect();
+    assert_eq!(left, [keys[0], keys[5]]);
 }
 
 /// Bodies beyond what lies in a row come back byte for byte.

@@ -234,6 +234,10 @@ impl World {
                 };
                 out.push(delivery::Write::Dedupe(row));
             }
+            14 if pick.is_multiple_of(7) => {
+                let (key, by) = (rows::key(pick as u64 % 16), rows::at(n));
+                out.push(delivery::Write::DedupeGone(key, by));
+            }
             14 if pick.is_multiple_of(3) => out.push(self.upkeep(n, pick, message)),
             14 => self.endpoint(n, pick, out),
             _ => self.set_up(n, pick, out),

@@ -1,7 +1,7 @@
 //! Reads of the in-memory store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use dunlin_delivery::{
@@ -365,6 +365,18 @@ impl Reader for MemoryReader {
         overdue.sort_unstable();
         let rest = overdue.into_iter().map(|one| one.1).skip(skip);
         Ok(rest.take(items).collect())
+    }
+
+    fn overdue_keys(
+        &mut self,
+        keys: RangeInclusive<DedupeKey>,
+        now: Timestamp,
+        items: usize,
+    ) -> StoreResult<Vec<DedupeKey>> {
+        let state = locked(&self.state);
+        let part = state.known.range(keys);
+        let overdue = part.filter(|(_, one)| one.expires <= now);
+        Ok(overdue.take(items).map(|(key, _)| *key).collect())
     }
 
     fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>> {

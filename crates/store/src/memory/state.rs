@@ -358,6 +358,10 @@ impl State {
                     },
                 );
             }
+            Write::DedupeGone(key, by) => {
+                let ended = self.known.get(key).is_some_and(|one| one.expires <= *by);
+                ended.then(|| self.known.remove(key));
+            }
             Write::Repeat(row) => {
                 self.repeats.insert(row.seq, row.clone());
             }
