@@ -1,5 +1,7 @@
 //! The accept loop.
 
+mod idle;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +12,17 @@ use std::time::Duration;
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use dunlin_types::limits;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Layer as _;
 
 use crate::state::Api;
+use idle::{InUse, Patience};
 
 /// Serves until `shutdown` is done, then lets requests in flight finish within a deadline.
 ///
@@ -29,16 +33,16 @@ pub async fn serve(
     api: Api,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    serve_router(listener, crate::router(api), shutdown).await
+    let door = Door::new(crate::router(api), Patience::LIMITS);
+    serve_at(door, listener, shutdown).await
 }
 
-async fn serve_router(
+async fn serve_at(
+    door: Door,
     listener: TcpListener,
-    router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let door = Door::new(router);
-    let graceful = GracefulShutdown::new();
+    let (stop, stopped) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
         let arrived = tokio::select! {
@@ -47,15 +51,14 @@ async fn serve_router(
             arrived = door.next(&listener) => arrived?,
         };
         if let Some(arrived) = arrived {
-            door.open(arrived, &graceful);
+            door.open(arrived, stopped.clone());
         }
     }
-    drop(listener);
+    drop((listener, stopped));
     let deadline = Duration::from_millis(limits::HTTP_SHUTDOWN_MS_MAX);
-    if tokio::time::timeout(deadline, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    // Nobody listens when there is no connection.
+    let _ = stop.send(());
+    if tokio::time::timeout(deadline, stop.closed()).await.is_err() {
         tracing::warn!("requests were still in flight when the time to stop was over");
     }
     Ok(())
@@ -73,10 +76,11 @@ struct Door {
     router: Router,
     builder: Arc<Builder<TokioExecutor>>,
     places: Arc<Semaphore>,
+    patience: Patience,
 }
 
 impl Door {
-    fn new(router: Router) -> Self {
+    fn new(router: Router, patience: Patience) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -93,6 +97,7 @@ impl Door {
             router,
             builder: Arc::new(builder),
             places: Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX)),
+            patience,
         }
     }
 
@@ -117,7 +122,7 @@ impl Door {
         }
     }
 
-    fn open(&self, arrived: Arrived, graceful: &GracefulShutdown) {
+    fn open(&self, arrived: Arrived, stopped: watch::Receiver<()>) {
         let Arrived {
             stream,
             peer,
@@ -125,17 +130,53 @@ impl Door {
         } = arrived;
         // Answers are small and someone waits for each.
         let _ = stream.set_nodelay(true);
-        let service = Extension(ConnectInfo(peer)).layer(self.router.clone());
+        let in_use = InUse::new();
+        let counted = in_use.clone();
+        let router = Extension(ConnectInfo(peer)).layer(self.router.clone());
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |request| {
+            let open = counted.begin();
+            let answer = router.call(request);
+            async move { open.until_taken(answer.await) }
+        });
         let connection = self
             .builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let connection = graceful.watch(connection);
+        let patience = self.patience;
         tokio::spawn(async move {
-            // How a client ends its connection is its own business.
-            let _ = connection.await;
+            see_out(connection, &in_use, patience, stopped).await;
             drop(place);
         });
+    }
+}
+
+/// Serves a connection until its client ends it, the server stops, or nothing has been open on it
+/// for long.
+async fn see_out(
+    connection: impl GracefulConnection,
+    in_use: &InUse,
+    patience: Patience,
+    mut stopped: watch::Receiver<()>,
+) {
+    let mut connection = pin!(connection);
+    // How a client ends its connection is its own business.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+            return;
+        }
+        () = in_use.idle(patience.idle) => {}
+    }
+    if in_use.was_asked() {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            _ = connection => {}
+            () = in_use.drained(patience.drain) => {}
+        }
     }
 }
 
@@ -149,45 +190,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::{Notify, oneshot};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_request_in_flight_is_answered_though_the_server_was_told_to_stop() {
-        let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let notes = (Arc::clone(&arrived), Arc::clone(&go_on));
-        let slow = move || async move {
-            notes.0.notify_one();
-            notes.1.notified().await;
-            "done"
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().route("/", get(slow));
-        let server = tokio::spawn(serve_router(listener, router, async {
-            let _ = stopped.await;
-        }));
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .await
-            .unwrap();
-        arrived.notified().await;
-        stop.send(()).unwrap();
-        tokio::task::yield_now().await;
-        go_on.notify_one();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"),
-            "{answer}"
-        );
-        server.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-}
+mod tests;
