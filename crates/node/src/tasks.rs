@@ -84,6 +84,9 @@ fn slice(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResul
     }
 }
 
+// Otherwise no page would ever be full, and each the last one.
+const _: () = assert!(limits::TASK_SLICE_MESSAGES <= limits::PAGE_ITEMS_MAX);
+
 fn page(task: &TaskRow) -> Page {
     Page {
         after: Some(task.cursor),
@@ -92,35 +95,66 @@ fn page(task: &TaskRow) -> Page {
     }
 }
 
+/// What a look at one row gave.
+#[derive(Default)]
+struct Looked {
+    /// What was read for it.
+    bytes: usize,
+    /// The message, if something is to be made of it, with what [`order_key`] says of it.
+    found: Option<(Seq, Option<u64>)>,
+}
+
+/// Looks at a page's rows one after the other, up to the task's own place or until a lot has been
+/// read.
+fn walk<T>(
+    task: &TaskRow,
+    rows: Vec<T>,
+    place: impl Fn(&T) -> Seq,
+    mut look: impl FnMut(T) -> StoreResult<Looked>,
+) -> StoreResult<TaskSlice> {
+    let mut slice = TaskSlice {
+        ended: rows.len() < page(task).limit(),
+        ..TaskSlice::default()
+    };
+    let mut bytes = 0;
+    for row in rows {
+        let place = place(&row);
+        if place >= task.id {
+            slice.ended = true;
+            break;
+        }
+        if bytes >= limits::TASK_SLICE_BYTES_MAX {
+            slice.ended = false;
+            break;
+        }
+        let looked = look(row)?;
+        bytes += looked.bytes;
+        slice.cursor = place;
+        slice.looked += 1;
+        slice.messages.extend(looked.found);
+    }
+    Ok(slice)
+}
+
 /// Deliveries that were given up, of messages within the span.
 fn failed(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
     let Some(endpoint) = task.endpoint else {
         return Ok(nothing());
     };
     let rows = reader.dead_letters(endpoint, page(task))?;
-    let mut slice = TaskSlice {
-        ended: rows.len() < limits::TASK_SLICE_MESSAGES,
-        ..TaskSlice::default()
-    };
-    for row in rows {
-        if row.seq >= task.id {
-            slice.ended = true;
-            break;
-        }
-        slice.cursor = row.seq;
-        slice.looked += 1;
+    let place = |row: &DeliveryRow| row.seq;
+    walk(task, rows, place, |row| {
         let Some(message) = reader.message(row.message)? else {
-            continue;
+            return Ok(Looked::default());
         };
         let newest = newest_at(reader, &message, endpoint)?;
         let still_failed = newest.is_some_and(|newest| newest.seq == row.seq);
-        if still_failed && within(task, &message) {
-            slice
-                .messages
-                .push((message.seq, key_of(config, endpoint, &message)));
-        }
-    }
-    Ok(slice)
+        let wanted = still_failed && within(task, &message);
+        Ok(Looked {
+            bytes: message.bytes(),
+            found: wanted.then(|| (message.seq, key_of(config, endpoint, &message))),
+        })
+    })
 }
 
 fn nothing() -> TaskSlice {
@@ -181,25 +215,23 @@ fn is_asked(task: &TaskRow, message: &Message) -> bool {
 
 /// Messages within the span of which the task wants something.
 fn chosen(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
-    let filter = list(task);
-    let rows = reader.messages(&filter, page(task))?;
-    let mut slice = TaskSlice {
-        ended: rows.len() < limits::TASK_SLICE_MESSAGES,
-        ..TaskSlice::default()
-    };
-    for message in rows {
-        if message.seq >= task.id {
-            slice.ended = true;
-            break;
-        }
-        slice.cursor = message.seq;
-        slice.looked += 1;
-        if wanted(reader, config, task, &message)? {
-            let key = task.endpoint.and_then(|id| key_of(config, id, &message));
-            slice.messages.push((message.seq, key));
-        }
-    }
-    Ok(slice)
+    let places = reader.message_places(&list(task), page(task))?;
+    walk(
+        task,
+        places,
+        |place| *place,
+        |place| {
+            let Some(message) = reader.message(place)? else {
+                return Ok(Looked::default());
+            };
+            let wanted = wanted(reader, config, task, &message)?;
+            let key = || key_of(config, task.endpoint?, &message);
+            Ok(Looked {
+                bytes: message.bytes(),
+                found: wanted.then(|| (message.seq, key())),
+            })
+        },
+    )
 }
 
 fn wanted(

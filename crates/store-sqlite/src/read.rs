@@ -194,6 +194,10 @@ impl Reader for SqliteReader {
         self.together(|db| delivery::messages(db, filter, page))
     }
 
+    fn message_places(&mut self, filter: &MessageFilter, page: Page) -> StoreResult<Vec<Seq>> {
+        self.together(|db| delivery::message_places(db, filter, page))
+    }
+
     fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<RepeatRow>> {
         self.together(|db| delivery::repeats(db, message, page))
     }

@@ -290,6 +290,13 @@ pub trait Reader: Send {
         page: Page,
     ) -> StoreResult<Vec<Arc<delivery::Message>>>;
 
+    /// The places of what [`Reader::messages`] gives, so that a page costs the same however large
+    /// its messages are.
+    ///
+    /// # Errors
+    /// As every read.
+    fn message_places(&mut self, filter: &MessageFilter, page: Page) -> StoreResult<Vec<Seq>>;
+
     /// The newest message of an application with that id of its sender's.
     ///
     /// # Errors

@@ -175,8 +175,11 @@ pub const BROADCAST_COMMIT_MESSAGES_MAX: usize = 100;
 pub const BROADCAST_COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Deliveries that are cancelled in one commit.
 pub const CANCEL_SLICE_DELIVERIES: usize = 500;
-/// Messages of a task that are read at a time.
-pub const TASK_SLICE_MESSAGES: usize = 500;
+/// Messages of a task that are looked at in one read; no more than one page holds.
+pub const TASK_SLICE_MESSAGES: usize = 250;
+/// Their payloads together, about; at one message a read comes further anyway. A reader that others
+/// wait for is not kept for longer.
+pub const TASK_SLICE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest span that a task may reach back (Svix: 14 days for recovery).
 pub const TASK_SPAN_MS_MAX: i64 = 90 * DAY_MS;
 /// Messages that are tried at endpoints and not kept, at a time: they wait in no lane, so they must

@@ -41,25 +41,33 @@ pub(super) fn messages(
     filter: &MessageFilter,
     page: Page,
 ) -> Result<Vec<Arc<Message>>> {
-    let mut places = Vec::new();
-    if filter.event_types.is_empty() {
-        places = places_of(db, filter, None, page)?;
-    } else {
-        // An index gives the rows of one type in order, not those of several.
-        for name in &filter.event_types {
-            if let Some(number) = names::find(db, name)? {
-                places.extend(places_of(db, filter, Some(number), page)?);
-            }
-        }
-        places.sort_unstable();
-        if !page.ascending {
-            places.reverse();
-        }
-        places.truncate(page.limit());
-    }
+    let places = message_places(db, filter, page)?;
     // Only then the rows themselves, so that none is read for nothing.
     let rows = places.into_iter().map(|seq| message(db, seq));
     rows.filter_map(Result::transpose).collect()
+}
+
+pub(super) fn message_places(
+    db: &Connection,
+    filter: &MessageFilter,
+    page: Page,
+) -> Result<Vec<Seq>> {
+    if filter.event_types.is_empty() {
+        return places_of(db, filter, None, page);
+    }
+    let mut places = Vec::new();
+    // An index gives the rows of one type in order, not those of several.
+    for name in &filter.event_types {
+        if let Some(number) = names::find(db, name)? {
+            places.extend(places_of(db, filter, Some(number), page)?);
+        }
+    }
+    places.sort_unstable();
+    if !page.ascending {
+        places.reverse();
+    }
+    places.truncate(page.limit());
+    Ok(places)
 }
 
 /// Where messages of at most one type are.

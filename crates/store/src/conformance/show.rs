@@ -204,6 +204,8 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
     }
     for filter in message_filters() {
         let messages = reader.messages(&filter, page).unwrap();
+        let places = reader.message_places(&filter, page).unwrap();
+        assert!(messages.iter().map(|row| row.seq).eq(places));
         out.extend(messages.iter().map(|row| message(row)));
     }
     for seq in (6..18).map(Seq) {

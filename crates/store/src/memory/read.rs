@@ -180,6 +180,15 @@ impl State {
     }
 }
 
+fn asked(message: &Message, filter: &MessageFilter) -> bool {
+    let types = &filter.event_types;
+    message.app == filter.app
+        && (types.is_empty() || types.contains(&message.event_type))
+        && has(&message.channels, filter.channel.as_ref())
+        && has(&message.tags, filter.tag.as_ref())
+        && within(message.at, filter.from, filter.until)
+}
+
 /// Whether that is among them, if it is asked for.
 fn has(all: &[String], asked: Option<&String>) -> bool {
     asked.is_none_or(|one| all.contains(one))
@@ -333,15 +342,12 @@ impl Reader for MemoryReader {
     }
 
     fn messages(&mut self, filter: &MessageFilter, slice: Page) -> StoreResult<Vec<Arc<Message>>> {
-        let types = &filter.event_types;
-        let wanted = |message: &Arc<Message>| {
-            message.app == filter.app
-                && (types.is_empty() || types.contains(&message.event_type))
-                && has(&message.channels, filter.channel.as_ref())
-                && has(&message.tags, filter.tag.as_ref())
-                && within(message.at, filter.from, filter.until)
-        };
-        let keep = |message: &Arc<Message>| wanted(message).then(|| Arc::clone(message));
+        let keep = |message: &Arc<Message>| asked(message, filter).then(|| Arc::clone(message));
+        Ok(page(&locked(&self.state).messages, slice, keep))
+    }
+
+    fn message_places(&mut self, filter: &MessageFilter, slice: Page) -> StoreResult<Vec<Seq>> {
+        let keep = |message: &Arc<Message>| asked(message, filter).then_some(message.seq);
         Ok(page(&locked(&self.state).messages, slice, keep))
     }
 
