@@ -97,6 +97,9 @@ impl Delivery {
 
     /// Starts what is ready, as far as there are places.
     pub(crate) fn start_ready(&mut self, cx: &Context<'_>, out: &mut Outcome) {
+        if self.draining {
+            return;
+        }
         let now = cx.now;
         let config = self.config();
         while let Some(delivery) = self.queue.start_next(now, |id| config.rate_of(id)) {
@@ -446,7 +449,7 @@ impl Delivery {
         }
         self.wipe(&row, out);
         out.writes.push(Write::Delivery(row));
-        self.unpark(endpoint, cx, out);
+        self.unpark(endpoint, out);
         hot.token
     }
 }

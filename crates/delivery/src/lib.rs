@@ -14,6 +14,7 @@ mod config;
 mod effect;
 mod endpoint;
 mod event_type;
+mod fate;
 mod filter;
 mod fresh;
 mod health;
@@ -53,9 +54,11 @@ pub use dunlin_types::{SourceConfig, SourceKind, SourceMode};
 pub use effect::{Answer, AttemptEffect, Effect, Emit, Held, Outcome, Standing};
 pub use endpoint::{Endpoint, EndpointConfig, EndpointTls, Transformation};
 pub use event_type::{EventType, EventTypeFields, NewEventType};
+pub use fate::fate;
 pub use filter::{Filter, FilterError, FilterInput, Mismatch};
 pub use input::{AttemptOutcome, Attempted, Control, Input, NewMessage};
 pub use json_path::{JsonPath, JsonPathError};
+pub use queue::blocker::{Blocker, Finds, First};
 pub use refusal::{NewRefusal, RefusalRow};
 pub use route::{Verdict, by_labels, verdict};
 pub use secrets::SecretVersion;
@@ -158,6 +161,8 @@ pub struct Delivery {
     /// Slices of tasks by the endpoint that has too much to do for them.
     parked: BTreeMap<Seq, Vec<task::Parked>>,
     wipes: keep::Wipes,
+    /// Whether nothing starts any more.
+    draining: bool,
 }
 
 impl Delivery {
@@ -178,6 +183,7 @@ impl Delivery {
             fresh: fresh::Fresh::default(),
             parked: BTreeMap::new(),
             wipes: keep::Wipes::default(),
+            draining: false,
         }
     }
 
@@ -306,6 +312,7 @@ impl Delivery {
             content @ (Input::Expunge { .. }
             | Input::ExpungeAttempt { .. }
             | Input::Standing { .. }
+            | Input::Blockers { .. }
             | Input::Purge { .. }
             | Input::ForgetKeys { .. }
             | Input::StartTask { .. }) => return self.manage_content(content, cx, out),
@@ -373,6 +380,10 @@ impl Delivery {
                 let standing = self.queue.standing(endpoint, cx.now);
                 (token, Ok(Answer::Standing(standing)))
             }
+            Input::Blockers { token, message } => {
+                let blockers = self.blockers(message, cx.now);
+                (token, Ok(Answer::Blockers(blockers)))
+            }
             Input::Purge { token, messages } => (token, Ok(self.purge(messages, out))),
             Input::ForgetKeys { token, keys } => (token, Ok(keep::forget_keys(keys, cx.now, out))),
             Input::StartTask { token, new } => (token, self.start_task(*new, cx, out)),
@@ -384,11 +395,20 @@ impl Delivery {
     /// When the next delivery is due.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.queue.next_wake()
+        self.queue.next_wake().filter(|_| !self.draining)
+    }
+
+    /// No more attempts start from here on: what is to be sent is left to the next process. Those
+    /// under way may end.
+    pub fn drain(&mut self) {
+        self.draining = true;
     }
 
     /// Takes up to `max` deliveries that are due at `now`; each must be handed to `handle`.
     pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Input> {
+        if self.draining {
+            return Vec::new();
+        }
         let open = self.queue.take_open(now, max);
         let due = self.queue.take_due(now, max - open.len());
         let opens = open.into_iter().map(|endpoint| Input::Opens { endpoint });

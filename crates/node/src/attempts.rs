@@ -162,7 +162,7 @@ async fn attempt(
     } else if place.in_process {
         event(message, &outgoing.body, now)
     } else {
-        deliver(shared, place, message, outgoing, now, notes).await
+        deliver(shared, place, message, outgoing, notes).await
     }
 }
 
@@ -249,9 +249,10 @@ async fn deliver(
     place: Place<'_>,
     message: &Message,
     outgoing: Outgoing,
-    now: Timestamp,
     notes: &mut Notes,
 ) -> AttemptOutcome {
+    // Of now, not of when the script began to wait for its turn: the receiver checks it.
+    let now = shared.clock.wall();
     let request = match request(shared, place, message, outgoing, now) {
         Ok(request) => request,
         Err(error) => return failed(error),
@@ -260,7 +261,7 @@ async fn deliver(
     match shared.client.send(request).await {
         Ok(response) => {
             notes.headers.received = kept_headers(&response.headers);
-            sent(&response, shared.clock.now())
+            sent(&response, shared.clock.wall())
         }
         Err(error) => unsent(&error),
     }

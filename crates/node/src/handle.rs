@@ -1,5 +1,6 @@
 //! The node as the rest of the process sees it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,6 +86,12 @@ impl Node {
     #[must_use]
     pub fn options(&self) -> &NodeOptions {
         &self.shared.options
+    }
+
+    /// What the wall clock shows: to check what others say of the time.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.shared.clock.wall()
     }
 
     /// The present instant of this process.
@@ -195,6 +202,18 @@ impl Node {
         let input = move |token| delivery::Input::Standing { token, endpoint };
         match self.delivery(input).await? {
             delivery::Answer::Standing(standing) => Ok(standing),
+            _ => Err(Coded::plain(Code::ShuttingDown)),
+        }
+    }
+
+    /// What the pending deliveries of a message wait for.
+    ///
+    /// # Errors
+    /// As [`Node::delivery`].
+    pub async fn blockers(&self, message: Seq) -> Result<BTreeMap<Seq, delivery::Blocker>, Coded> {
+        let input = move |token| delivery::Input::Blockers { token, message };
+        match self.delivery(input).await? {
+            delivery::Answer::Blockers(blockers) => Ok(blockers.into_iter().collect()),
             _ => Err(Coded::plain(Code::ShuttingDown)),
         }
     }

@@ -88,6 +88,10 @@ impl Turns {
             self.turn.on(happening, now, seed);
         }
         for letter in taken.letters {
+            if round.stopping {
+                // Else somebody who goes on asking would keep it from ever being settled.
+                continue;
+            }
             let seed = self.seeds.draw();
             match letter {
                 Letter::Input(input) => self.turn.on(Happening::Input(input), now, seed),

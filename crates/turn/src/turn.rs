@@ -107,11 +107,12 @@ impl Turn {
         self.in_flight.is_none() && self.forming.rows() == 0
     }
 
-    /// No more calls go out from here on, and what comes due of runs is left to the next process:
-    /// there may be hours of it.
+    /// No more calls and attempts go out from here on, and what comes due is left to the next
+    /// process: there may be hours of it.
     pub fn drain(&mut self) {
         self.draining = true;
         self.engine.drain();
+        self.delivery.drain();
     }
 
     /// When something comes due by itself.

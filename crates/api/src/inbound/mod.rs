@@ -55,7 +55,7 @@ async fn accept(
     }
     let body = read_body(body, INBOUND_BODY_BYTES_MAX).await?;
     let bytes = body.len();
-    let message = match take(&source, &headers, body, api.node.now()) {
+    let message = match take(&source, &headers, body, api.node.wall()) {
         Err(error) => return visit.refuse(error, bytes).await,
         Ok(Taken::Challenge(text)) => return Ok(text.into_response()),
         Ok(Taken::Message(message)) => *message,

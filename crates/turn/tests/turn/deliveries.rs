@@ -182,3 +182,16 @@ fn an_endpoint_that_was_just_changed_is_sent_to_once_the_change_is_durable() {
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].endpoint.config.url, "https://b.example/");
 }
+
+#[test]
+fn a_server_that_stops_starts_no_more_attempts_and_is_idle_when_the_last_has_ended() {
+    let mut case = Case::new(None);
+    let first = two_messages(&mut case);
+    case.turn.drain();
+    assert!(case.delivered(&first).is_empty(), "a place is free");
+    assert!(case.durable().is_empty());
+    assert!(case.turn.is_idle(), "though a delivery is left");
+    assert_eq!(case.turn.next_wake(), None);
+    assert!(case.message("k").is_empty());
+    assert!(case.durable().is_empty(), "taken in, and left to the next");
+}
