@@ -2,8 +2,8 @@
 
 use dunlin_types::{Seq, Timestamp};
 
-use crate::Delivery;
 use crate::queue::Phase;
+use crate::{Blocker, Delivery};
 
 impl Delivery {
     /// What does not hang together, in words: a delivery that nothing would ever move again, one
@@ -26,6 +26,11 @@ impl Delivery {
         }
         for id in self.health.endpoints().filter(gone) {
             faults.push(format!("{id} is gone and has an account"));
+        }
+        for hot in self.queue.iter() {
+            if self.blocker(hot, now) == Blocker::Starting {
+                faults.push(format!("{} waits for nothing: {hot:?}", hot.row.seq));
+            }
         }
         self.audit_held(&mut faults);
         for endpoint in self.parked.keys() {

@@ -6,7 +6,7 @@ use dunlin_types::{Coded, Ksuid, NewEvent, Seq, Timestamp, Token};
 
 use crate::access::{Integration, PortalToken};
 use crate::{
-    Application, AttemptRow, Endpoint, EventType, Message, Source, TaskRow, Trigger, Write,
+    Application, AttemptRow, Blocker, Endpoint, EventType, Message, Source, TaskRow, Trigger, Write,
 };
 
 /// A decision: rows for one commit, what belongs into the same commit elsewhere, and what follows
@@ -153,6 +153,8 @@ pub enum Answer {
     Task(Arc<TaskRow>),
     /// How much an endpoint has to do.
     Standing(Standing),
+    /// The message's pending deliveries, and what each waits for.
+    Blockers(Vec<(Seq, Blocker)>),
     /// So many were changed.
     Changed(usize),
     /// So many were changed, and there may be more: ask again.

@@ -80,6 +80,13 @@ pub enum Input {
         /// Which one.
         endpoint: Seq,
     },
+    /// What the pending deliveries of a message wait for.
+    Blockers {
+        /// Who waits for the answer.
+        token: Token,
+        /// Which message.
+        message: Seq,
+    },
     /// Something long begins.
     StartTask {
         /// Who waits for the answer.

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use dunlin_types::{Seq, Timestamp, limits};
 
+use crate::Blocker;
+
 /// The deliveries of one endpoint that may start.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -95,6 +97,28 @@ impl Lane {
         let after_samples = (Seq(ASKED.0 + 1), Seq(0));
         let first = self.ready.range(after_samples..).next().copied();
         first.filter(|_| !self.paused && self.opens() > now)
+    }
+
+    /// Why one that is ready does not start, as far as this lane knows; `asked` for a sample. First
+    /// what lasts however soon something ends.
+    pub(crate) fn holds(
+        &self,
+        asked: bool,
+        now: Timestamp,
+        in_flight_max: usize,
+    ) -> Option<Blocker> {
+        let (used, limit) = (self.in_flight, self.window.min(in_flight_max));
+        let until = self.opens();
+        if self.paused && !asked {
+            Some(Blocker::Paused)
+        } else if until > now && !asked {
+            Some(match self.opens >= self.paced() {
+                true => Blocker::Receiver { until },
+                false => Blocker::Rate { until },
+            })
+        } else {
+            (used >= limit).then_some(Blocker::EndpointFull { used, limit })
+        }
     }
 
     /// The millisecond from which on the rate lets one more start.

@@ -2,6 +2,7 @@
 //! Every one is in exactly one phase, and each step costs the same however many there are.
 
 mod audit;
+pub(crate) mod blocker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

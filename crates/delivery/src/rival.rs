@@ -130,8 +130,13 @@ impl Delivery {
 
     /// Whether an event that was made from the message may yet be outdone.
     pub(crate) fn waits_for_rivals(&self, message: Seq) -> bool {
+        self.rival_of(message).is_some()
+    }
+
+    /// One that may yet outdo such an event.
+    pub(crate) fn rival_of(&self, message: Seq) -> Option<&Hot> {
         let mut rivals = self.queue.of_message(message).filter(|hot| competes(hot));
-        rivals.any(|hot| self.may_outdo(hot))
+        rivals.find(|hot| self.may_outdo(hot))
     }
 
     /// Whether it is worth waiting for what a rival makes. Not for one that fails already, and not

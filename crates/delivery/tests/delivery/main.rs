@@ -2,6 +2,7 @@
 
 mod bounds;
 mod model;
+mod reasons;
 mod scenarios;
 mod world;
 mod worlds;
