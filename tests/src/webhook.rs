@@ -62,6 +62,15 @@ impl WebhookSigner {
         Self(Hmac::new_from_slice(&key).expect("a key of any length will do"))
     }
 
+    /// The signature of that body under that id, at that time.
+    #[must_use]
+    pub fn signature(&self, id: &str, seconds: u64, body: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(format!("{id}.{seconds}.{body}").as_bytes());
+        let code = BASE64.encode(mac.finalize().into_bytes());
+        format!("v1,{code}")
+    }
+
     /// A request that brings that body under that id, signed now.
     ///
     /// # Panics
@@ -79,13 +88,11 @@ impl WebhookSigner {
     pub fn request_ahead(&self, path: &str, id: &str, body: &str, ahead_seconds: u64) -> Bytes {
         let since = UNIX_EPOCH.elapsed();
         let seconds = since.expect("it is after 1970").as_secs() + ahead_seconds;
-        let mut mac = self.0.clone();
-        mac.update(format!("{id}.{seconds}.{body}").as_bytes());
-        let signature = BASE64.encode(mac.finalize().into_bytes());
+        let signature = self.signature(id, seconds, body);
         let length = body.len();
         Bytes::from(format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-             webhook-id: {id}\r\nwebhook-timestamp: {seconds}\r\nwebhook-signature: v1,{signature}\r\n\
+             webhook-id: {id}\r\nwebhook-timestamp: {seconds}\r\nwebhook-signature: {signature}\r\n\
              content-length: {length}\r\n\r\n{body}"
         ))
     }

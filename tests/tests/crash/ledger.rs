@@ -8,10 +8,20 @@ use dunlin_tests::{StepOf, step_name};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
+use crate::deliveries::{Logged, Stored};
+use crate::receivers::Manner;
+
 /// Rows of the step log that hold a step's result, and those that count its failed attempts.
 const RESULTS: &str = "SELECT e.ext_id, s.id, s.kind, s.attempt FROM step s \
     JOIN run r ON r.seq = s.run JOIN event e ON e.seq = r.event \
     WHERE s.kind IN (1, 2, 3, 7) AND s.id IS NOT NULL AND e.ext_id IS NOT NULL";
+
+/// Deliveries and their attempts.
+const DELIVERIES: &str = "SELECT d.seq, m.ext_id, json_extract(p.config, '$.url'), d.state, d.tries \
+    FROM delivery d JOIN message m ON m.seq = d.message JOIN endpoint p ON p.id = d.endpoint \
+    ORDER BY d.seq";
+const ATTEMPTS: &str =
+    "SELECT delivery, no, status, CAST(response AS TEXT) FROM attempt ORDER BY seq";
 
 /// The kind of a row that says that an attempt failed.
 const RETRIED: u8 = 7;
@@ -133,6 +143,56 @@ impl Ledger {
         self.db
             .query_row(sql, [id], |row| row.get(0))
             .expect("the schema is known")
+    }
+
+    /// The deliveries to receivers, with their attempts.
+    pub(crate) fn deliveries(&self) -> Vec<Stored> {
+        let mut query = self.db.prepare(DELIVERIES).expect("the schema is known");
+        let rows = query.query_map([], |row| {
+            let url: String = row.get(2)?;
+            let stored = Manner::of_url(&url).map(|manner| Stored {
+                message: row.get(1).expect("the schema is known"),
+                manner,
+                state: row.get(3).expect("the schema is known"),
+                tries: row.get(4).expect("the schema is known"),
+                log: Vec::new(),
+            });
+            Ok(stored.map(|stored| (row.get::<_, i64>(0).expect("an id"), stored)))
+        });
+        let rows = rows.expect("the schema is known");
+        let rows = rows.filter_map(|row| row.expect("a row reads"));
+        let mut deliveries: BTreeMap<i64, Stored> = rows.collect();
+        for (delivery, attempt) in self.attempts() {
+            if let Some(stored) = deliveries.get_mut(&delivery) {
+                stored.log.push(attempt);
+            }
+        }
+        deliveries.into_values().collect()
+    }
+
+    fn attempts(&self) -> Vec<(i64, Logged)> {
+        let mut query = self.db.prepare(ATTEMPTS).expect("the schema is known");
+        let rows = query.query_map([], |row| {
+            let response: String = row.get(3)?;
+            let logged = Logged {
+                number: row.get(1)?,
+                status: row.get(2)?,
+                serial: response.parse().ok(),
+            };
+            Ok((row.get(0)?, logged))
+        });
+        let rows = rows.expect("the schema is known");
+        rows.map(|row| row.expect("a row reads")).collect()
+    }
+
+    /// The place of each message in the order in which they were accepted.
+    pub(crate) fn order(&self) -> BTreeMap<String, usize> {
+        let sql = "SELECT ext_id FROM message ORDER BY seq";
+        let mut query = self.db.prepare(sql).expect("the schema is known");
+        let rows = query.query_map([], |row| row.get(0));
+        let rows = rows.expect("the schema is known").enumerate();
+        rows.map(|(at, row)| (row.expect("a row reads"), at))
+            .collect()
     }
 
     /// How many runs there are.

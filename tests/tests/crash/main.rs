@@ -7,6 +7,9 @@
 //! - No step whose result was committed before a crash runs again.
 //! - Whatever else ran, ran at most once more for each crash.
 //! - Each run ends, once, with its result.
+//! - Each message comes to each of its receivers, signed, or its delivery ends dead. Every attempt
+//!   that was decided is in the log, as the request that it was; a request that is not in the log
+//!   was under way at a crash. What has to keep an order keeps it.
 //!
 //! `DUNLIN_CRASH_SEEDS=200` walks further than the usual 20 seeds a point;
 //! `DUNLIN_CRASH_ONLY=before-call:7` walks one case alone.
@@ -17,7 +20,9 @@
     reason = "a walk shows what it met, and a case that went wrong its server's last words"
 )]
 
+mod deliveries;
 mod ledger;
+mod receivers;
 mod scenario;
 mod server;
 
@@ -35,7 +40,7 @@ const POINTS: [(&str, u64); 8] = [
     ("call-in-flight", 44),
     ("after-reply", 48),
     ("before-effect", 40),
-    ("after-transform", 5),
+    ("after-transform", 44),
 ];
 
 /// Seeds of each point when nothing else is said.
@@ -103,7 +108,7 @@ fn judge(reports: &[(Case, Report)]) {
         sum.add(report);
     }
     println!(
-        "{:16} {:>6} {:>7} {:>6} {:>9} {:>9} {:>9} {:>8} {:>8}",
+        "{:16} {:>6} {:>7} {:>6} {:>9} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8}",
         "point",
         "cases",
         "reached",
@@ -112,17 +117,21 @@ fn judge(reports: &[(Case, Report)]) {
         "committed",
         "executed",
         "repeated",
+        "attempts",
+        "again",
         "faults"
     );
     let mut total = Report::default();
     for (point, (cases, reached, sum)) in &points {
         println!(
-            "{point:16} {cases:>6} {reached:>7} {:>6} {:>9} {:>9} {:>9} {:>8} {:>8}",
+            "{point:16} {cases:>6} {reached:>7} {:>6} {:>9} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8}",
             sum.kills,
             sum.acknowledged,
             sum.committed,
             sum.executed,
             sum.repeated,
+            sum.attempts,
+            sum.again,
             sum.faults.len()
         );
         total.add(sum);
@@ -144,6 +153,7 @@ fn judge(reports: &[(Case, Report)]) {
         "no crash left anything to do"
     );
     if reports.len() >= POINTS.len() {
-        assert!(total.repeated > 0, "no crash found anything under way");
+        assert!(total.repeated > 0, "no crash found a step under way");
+        assert!(total.again > 0, "no crash found an attempt under way");
     }
 }

@@ -16,7 +16,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::deliveries::Deliveries;
 use crate::ledger::Ledger;
+use crate::receivers::Receivers;
 use crate::server::{Life, last_words};
 
 /// How long all work may take after the last crash.
@@ -31,9 +33,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Senders start within this many milliseconds.
 const SENDING_MS: u64 = 120;
 
-/// Events of each function, and webhooks: each webhook passes the transformation once.
+/// Events of each function, and webhooks: each passes the transformation once, and goes to all
+/// receivers.
 const EVENTS_OF_EACH: usize = 3;
 const WEBHOOKS: usize = 6;
+
+/// Customers that webhooks are about, in turn.
+const CUSTOMERS: usize = 2;
 
 const SECRET: &str = "whsec_Y3Jhc2gtd2Fsay1zZWNyZXQtMDEyMzQ1Njc4OQ==";
 
@@ -84,6 +90,10 @@ pub(crate) struct Report {
     pub(crate) executed: usize,
     /// Executions beyond what was needed.
     pub(crate) repeated: usize,
+    /// Requests that came to receivers.
+    pub(crate) attempts: usize,
+    /// Those that a crash found under way, and that came once more.
+    pub(crate) again: usize,
     /// What must not be.
     pub(crate) faults: Vec<String>,
 }
@@ -96,14 +106,17 @@ impl Report {
         self.committed += other.committed;
         self.executed += other.executed;
         self.repeated += other.repeated;
+        self.attempts += other.attempts;
+        self.again += other.again;
         self.faults.extend(other.faults.iter().cloned());
     }
 }
 
-/// A place where cases are played one after the other: an app that outlives all servers, a port,
-/// and a store in which the app, a source and an endpoint are set up.
+/// A place where cases are played one after the other: an app and receivers that outlive all
+/// servers, a port, and a store in which the app, a source and endpoints are set up.
 pub(crate) struct Lane {
     app: CountingApp,
+    receivers: Receivers,
     port: u16,
     template: TempDir,
     key: WebhookKey,
@@ -139,14 +152,16 @@ impl Lane {
             .expect("a source has a URL")
             .to_owned();
         let path_in = url[url.find("/in/").expect("webhooks come in at /in/")..].to_owned();
-        let reply = client
-            .post("/api/v1/app/default/endpoint", &endpoint())
-            .await;
-        assert_eq!(reply.status, 201, "{}", reply.text());
+        let receivers = Receivers::start().await;
+        for endpoint in receivers.endpoints().iter().chain([&endpoint()]) {
+            let reply = client.post("/api/v1/app/default/endpoint", endpoint).await;
+            assert_eq!(reply.status, 201, "{}", reply.text());
+        }
         life.kill().await;
         let key = WebhookKey::parse(SECRET).expect("the secret is one");
         Self {
             app,
+            receivers,
             port,
             template,
             key,
@@ -206,7 +221,7 @@ impl Lane {
     clippy::disallowed_methods,
     reason = "the provider's clock is the machine's"
 )]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp::from_ms(since.expect("it is later than 1970").as_millis() as i64)
 }
@@ -237,6 +252,7 @@ pub(crate) async fn play(lane: &Arc<Lane>, case: Case) -> Report {
         shipments: shipments(&case),
         bounds: BTreeMap::new(),
         ended: BTreeMap::new(),
+        deliveries: Deliveries::default(),
         report: Report::default(),
     };
     for crash in case.crashes(&mut random) {
@@ -263,7 +279,10 @@ fn shipments(case: &Case) -> Vec<Shipment> {
             let data = match function {
                 Function::Paid => json!({
                     "payment_id": id, "total_amount": 1000 + n, "currency": "USD",
-                    "customer": { "email": "ada@example.com", "name": "Ada" },
+                    "customer": {
+                        "customer_id": format!("cus_{}", n % CUSTOMERS),
+                        "email": "ada@example.com", "name": "Ada",
+                    },
                 }),
                 _ => json!({ "n": n, "text": "¥ \" \\ \u{1F680}" }),
             };
@@ -289,12 +308,14 @@ struct Play {
     bounds: BTreeMap<StepOf, (u64, usize)>,
     /// Events whose runs had ended, and how often the function had come to its end then.
     ended: BTreeMap<String, usize>,
+    deliveries: Deliveries,
     report: Report,
 }
 
 impl Play {
     /// One life of the server, from its start to its death and what that leaves behind.
     async fn life(&mut self, folder: &Path, crash: Option<&str>, random: &mut StdRng) {
+        self.lane.receivers.begin(self.report.kills);
         let mut life = Life::start(folder, self.lane.port, crash).await;
         self.send_all(random).await;
         let drained = self.work(folder, &mut life).await;
@@ -366,13 +387,14 @@ impl Play {
         false
     }
 
-    /// What the dead server's call still does at the app comes to its end.
+    /// What the dead server's requests still do at the app and at receivers comes to its end.
     async fn wait_until_alone(&self) {
         let deadline = Instant::now() + DRAIN_MAX;
-        while !self.lane.app.is_alone() {
+        self.lane.receivers.settle().await;
+        while !(self.lane.app.is_alone() && self.lane.receivers.is_alone()) {
             assert!(
                 Instant::now() < deadline,
-                "somebody is still connected to the app"
+                "somebody is still connected to the app or a receiver"
             );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -398,9 +420,16 @@ impl Play {
             let times = book.ended.get(&event).copied().unwrap_or(0);
             self.ended.entry(event).or_insert(times);
         }
+        let acknowledged = webhooks(&self.shipments).filter(|one| one.acknowledged);
+        let acknowledged: Vec<&str> = acknowledged.map(|one| one.id.as_str()).collect();
+        let faults = self
+            .deliveries
+            .remember(&ledger, &self.lane.receivers, &acknowledged);
+        self.report.faults.extend(faults);
     }
 
-    /// What was acknowledged at the first send shows its one finished run.
+    /// What was acknowledged at the first send shows its one finished run; each webhook shows its
+    /// attempts.
     async fn check_api(&mut self) {
         let client = self.lane.client();
         for shipment in &self.shipments {
@@ -417,6 +446,12 @@ impl Play {
                     .faults
                     .push(format!("{} has runs {statuses:?}", shipment.id));
             }
+        }
+        for shipment in webhooks(&self.shipments) {
+            let path = format!("/api/v1/app/default/attempt/msg/{}?limit=250", shipment.id);
+            let attempts = client.get(&path).await.json();
+            let faults = self.deliveries.hear(&shipment.id, &attempts);
+            self.report.faults.extend(faults);
         }
     }
 
@@ -462,8 +497,29 @@ impl Play {
         // The next case has other events.
         book.ran.clear();
         book.ended.clear();
+        drop(book);
+        self.check_deliveries(&ledger, &mut faults);
         self.report.faults.append(&mut faults);
     }
+
+    fn check_deliveries(&mut self, ledger: &Ledger, faults: &mut Vec<String>) {
+        let mut arrivals = self.lane.receivers.take();
+        faults.append(&mut arrivals.faults);
+        let messages: Vec<&str> = webhooks(&self.shipments)
+            .map(|one| one.id.as_str())
+            .collect();
+        let kills = self.report.kills;
+        self.report.attempts = arrivals.all.len();
+        self.report.again = self
+            .deliveries
+            .check(ledger, &messages, &arrivals, kills, faults);
+    }
+}
+
+/// Those that are messages.
+fn webhooks(shipments: &[Shipment]) -> impl Iterator<Item = &Shipment> {
+    let is_webhook = |one: &&Shipment| one.function == Function::Paid;
+    shipments.iter().filter(is_webhook)
 }
 
 /// A step ran, and each attempt of it at most once more for each death of the server.
