@@ -156,6 +156,7 @@ impl Client {
         let dialed = self.0.dialer.dial(key, connect_until).await;
         match dialed {
             Ok(stream) => Link::new(stream, until).await.map_err(|_| closed_at_once()),
+            Err(error) if error.kind == SendErrorKind::Busy => Err(error),
             Err(_) if Instant::now() >= until => Err(timed_out()),
             Err(error) => Err(error),
         }

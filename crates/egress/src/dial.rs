@@ -9,19 +9,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dunlin_types::Coded;
-use dunlin_types::limits::{ADDRESSES_TRIED_MAX, LOOKUPS_IN_FLIGHT_MAX};
+use dunlin_types::limits::ADDRESSES_TRIED_MAX;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::guard::AddressPolicy;
+use crate::lookup::{Lookups, OPERATOR};
 use crate::message::{SendError, SendErrorKind};
 use crate::pool::Key;
 use crate::proxy::Proxy;
@@ -57,8 +57,7 @@ impl Resolve for SystemResolver {
 }
 
 pub(crate) struct Dialer {
-    resolver: Arc<dyn Resolve>,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
     roots: Arc<RootCertStore>,
     tls: TlsConnector,
     proxy: Option<Proxy>,
@@ -72,8 +71,7 @@ impl Dialer {
     ) -> Self {
         let roots = Arc::new(roots);
         Self {
-            resolver,
-            lookups: Arc::new(Semaphore::new(LOOKUPS_IN_FLIGHT_MAX)),
+            lookups: Lookups::new(resolver),
             tls: plain_connector(&roots),
             roots,
             proxy,
@@ -93,41 +91,13 @@ impl Dialer {
         }
         let found = match origin.known_addresses() {
             Some(addresses) => addresses,
-            None => self.look_up(&origin.host, until).await?,
+            None => self.lookups.find(key.tenant, &origin.host, until).await?,
         };
         let allowed = allowed(origin, &key.policy, found).map_err(blocked)?;
         let tcp = self.connect(origin, &allowed, until).await?;
         let io = self.secure(key, tcp, until).await?;
         let read = Arc::new(AtomicU64::new(0));
         Ok(Stream { io, read })
-    }
-
-    async fn look_up(&self, host: &str, until: Instant) -> Result<Vec<IpAddr>, SendError> {
-        let failed = |why: &dyn std::fmt::Display| {
-            SendError::new(
-                SendErrorKind::Dns,
-                format!("looking up {host} failed: {why}"),
-            )
-        };
-        let permit = timeout_at(until, Arc::clone(&self.lookups).acquire_owned())
-            .await
-            .map_err(|_| failed(&"too many look-ups are waiting"))?;
-        let (resolver, name) = (Arc::clone(&self.resolver), host.to_owned());
-        // The thread keeps the permit: it goes on when nobody waits for it any more.
-        let asked = tokio::task::spawn_blocking(move || {
-            let found = resolver.resolve(&name);
-            drop(permit);
-            found
-        });
-        let found = timeout_at(until, asked)
-            .await
-            .map_err(|_| failed(&"no answer in time"))?
-            .map_err(|error| failed(&error))?
-            .map_err(|error| failed(&error))?;
-        if found.is_empty() {
-            return Err(failed(&"the name has no address"));
-        }
-        Ok(found)
     }
 
     /// A connection to one of the addresses, by way of the proxy unless it is exempt.
@@ -172,7 +142,7 @@ impl Dialer {
     ) -> Result<Vec<SocketAddr>, SendError> {
         let found = match proxy.host.parse() {
             Ok(ip) => vec![ip],
-            Err(_) => self.look_up(&proxy.host, until).await?,
+            Err(_) => self.lookups.find(OPERATOR, &proxy.host, until).await?,
         };
         let found = found.into_iter().take(ADDRESSES_TRIED_MAX);
         Ok(found.map(|ip| SocketAddr::new(ip, proxy.port)).collect())

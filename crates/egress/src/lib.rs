@@ -10,6 +10,7 @@ mod guard;
 mod gzip;
 mod header;
 mod link;
+mod lookup;
 mod message;
 mod outbound;
 mod pool;

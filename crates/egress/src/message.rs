@@ -110,6 +110,8 @@ pub enum SendErrorKind {
     Blocked,
     /// The name has no address, or the look-up failed.
     Dns,
+    /// This server has too many look-ups under way to begin one more; the receiver has no part in it.
+    Busy,
     /// No address could be connected to in time.
     Connect,
     /// The TLS handshake failed.

@@ -396,6 +396,7 @@ fn unsent(error: &SendError) -> AttemptOutcome {
         SendErrorKind::TooLarge | SendErrorKind::Aborted | SendErrorKind::Protocol => {
             Code::DeliveryFailed
         }
+        SendErrorKind::Busy => Code::LookupsBusy,
     };
     failed(Coded::new(code, error.detail.clone()))
 }

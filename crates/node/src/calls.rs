@@ -112,7 +112,7 @@ fn coded(error: &SendError) -> Coded {
             return Coded::new(Code::CallResponseTooLarge, why);
         }
         SendErrorKind::Aborted | SendErrorKind::Protocol => Code::CallAborted,
-        SendErrorKind::Dns | SendErrorKind::Connect | SendErrorKind::Tls => {
+        SendErrorKind::Busy | SendErrorKind::Dns | SendErrorKind::Connect | SendErrorKind::Tls => {
             return Coded::new(
                 Code::CallUnreachable,
                 format!("Unable to reach SDK URL: {}", error.detail),

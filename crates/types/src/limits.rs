@@ -537,8 +537,21 @@ pub const TLS_CERTIFICATES_MAX: usize = 32;
 pub const RECONNECT_WITHIN_MS: u64 = 1_000;
 /// Head of an outgoing proxy's answer.
 pub const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Name look-ups in flight; each holds a thread of the blocking pool.
-pub const LOOKUPS_IN_FLIGHT_MAX: usize = 64;
+/// Look-ups of names in flight for endpoints; each holds a thread of the blocking pool until the
+/// operating system gives up.
+pub const LOOKUPS_OF_TENANTS_MAX: usize = 40;
+/// Of these, for one application's endpoints.
+pub const LOOKUPS_PER_TENANT_MAX: usize = 20;
+/// The same for what the operator's own functions and settings name.
+pub const LOOKUPS_OF_OPERATOR_MAX: usize = 24;
+/// One in so many places, of each of these, is for names not known to resolve.
+pub const LOOKUPS_UNPROVEN_PARTS: usize = 2;
+/// One in so many is for names whose last look-up hung.
+pub const LOOKUPS_HUNG_PARTS: usize = 8;
+/// A look-up that takes longer than connecting may has hung.
+pub const LOOKUP_SLOW_MS: u64 = CONNECT_TIMEOUT_MS;
+/// Names of which it is remembered that they resolved, and as many that hung.
+pub const LOOKUP_NAMES_REMEMBERED_MAX: usize = 32 * 1024;
 /// Addresses of one name that are tried before connecting has failed.
 pub const ADDRESSES_TRIED_MAX: usize = 8;
 /// Idle connections kept to one origin: as many as calls may be in flight there.
