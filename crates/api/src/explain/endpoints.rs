@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::functions;
 use super::load::{MessageFacts, has_arrived};
+use super::pending::pending;
 use super::shape::{Explanation, NearMiss, Target, Verdict};
 
 pub(super) fn explain(facts: &MessageFacts, now: Timestamp) -> Explanation {
@@ -24,7 +25,7 @@ pub(super) fn explain(facts: &MessageFacts, now: Timestamp) -> Explanation {
         if tried.peek().is_none() {
             verdicts.extend(not_sent(facts, row));
         }
-        verdicts.extend(tried.map(|delivery| delivered(facts, delivery)));
+        verdicts.extend(tried.map(|delivery| delivered(facts, delivery, now)));
     }
     let is_later = |row: &&DeliveryRow| {
         facts
@@ -33,7 +34,7 @@ pub(super) fn explain(facts: &MessageFacts, now: Timestamp) -> Explanation {
             .all(|one| one.endpoint != row.endpoint)
     };
     let later = facts.deliveries.iter().filter(is_later);
-    verdicts.extend(later.map(|delivery| delivered(facts, delivery)));
+    verdicts.extend(later.map(|delivery| delivered(facts, delivery, now)));
     if verdicts.is_empty() {
         let (id, name) = facts.app.clone();
         let target = Target {
@@ -95,7 +96,7 @@ pub(crate) fn name_of(config: &EndpointConfig) -> String {
     format!("{scheme}://{host}")
 }
 
-fn target(facts: &MessageFacts, endpoint: Seq) -> Target {
+pub(super) fn target(facts: &MessageFacts, endpoint: Seq) -> Target {
     let then = facts.endpoints.iter().find(|row| row.endpoint == endpoint);
     let name = then.and_then(|row| row.config.as_deref()).map(name_of);
     let name = name.or_else(|| facts.names.get(&endpoint).cloned());
@@ -144,11 +145,11 @@ fn not_sent(facts: &MessageFacts, row: &EndpointVersionRow) -> Option<Verdict> {
 }
 
 /// How one delivery stands.
-fn delivered(facts: &MessageFacts, row: &DeliveryRow) -> Verdict {
+fn delivered(facts: &MessageFacts, row: &DeliveryRow, now: Timestamp) -> Verdict {
     let attempt = facts.attempts.get(&row.seq);
     let verdict = match row.state {
         DeliveryState::Succeeded => succeeded(facts, row, attempt),
-        DeliveryState::Pending => pending(facts, row, attempt),
+        DeliveryState::Pending => pending(facts, row, attempt, now),
         DeliveryState::Failed => failed(facts, row, attempt),
         DeliveryState::Cancelled => cancelled(facts, row, attempt),
         DeliveryState::Duplicate => duplicate(facts, row, attempt),
@@ -192,22 +193,6 @@ fn succeeded(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRo
     }
 }
 
-fn pending(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRow>) -> Verdict {
-    let reason = match attempt {
-        Some(_) => "the last attempt failed, and there will be another",
-        None => "the first attempt has not ended",
-    };
-    let verdict = Verdict::new(target(facts, row.endpoint), "pending", reason)
-        .code(attempt.and_then(|attempt| attempt.code))
-        .fact("nextAttempt", json!(row.next_at.map(Timestamp::rfc3339)));
-    match attempt {
-        Some(attempt) => verdict
-            .fact("lastError", attempt.detail.as_str().into())
-            .fact("status", attempt.status.into()),
-        None => verdict,
-    }
-}
-
 fn failed(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRow>) -> Verdict {
     let code = row.code.or(attempt.and_then(|attempt| attempt.code));
     let by_script = code.is_some_and(|code| {
@@ -237,19 +222,31 @@ fn failed(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRow>)
 }
 
 fn cancelled(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRow>) -> Verdict {
-    let by_script = attempt.is_some_and(|one| one.result == AttemptResult::Cancelled);
-    let reason = match by_script {
-        true => "the transformation asked not to send it",
-        false => "the endpoint was deleted",
-    };
-    let by = if by_script {
-        "transformation"
-    } else {
-        "deletion"
-    };
+    let (by, reason) = cancelled_by(row, attempt);
     Verdict::new(target(facts, row.endpoint), "cancelled", reason)
         .code(row.code)
         .fact("by", by.into())
+}
+
+/// Who or what cancelled a delivery, in a word and in a sentence.
+pub(crate) fn cancelled_by(
+    row: &DeliveryRow,
+    last: Option<&AttemptRow>,
+) -> (&'static str, &'static str) {
+    if last.is_some_and(|one| one.result == AttemptResult::Cancelled) {
+        return ("transformation", "the transformation asked not to send it");
+    }
+    match row.code {
+        Some(Code::CancelledByOwner) => {
+            ("owner", "somebody cancelled what waited for the endpoint")
+        }
+        Some(Code::PayloadExpired) => (
+            "expunge",
+            "the message's payload was taken away while it waited",
+        ),
+        Some(Code::NotFound) | None => ("deletion", "the endpoint was deleted"),
+        Some(other) => ("server", other.title()),
+    }
 }
 
 fn duplicate(facts: &MessageFacts, row: &DeliveryRow, attempt: Option<&AttemptRow>) -> Verdict {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_delivery::{
-    AttemptRow, Config, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
+    AttemptRow, Blocker, Config, DeliveryRow, DeliveryState, EndpointVersionRow, Message,
 };
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::look::GatherView;
@@ -57,6 +57,10 @@ pub(super) struct MessageFacts {
     pub(super) deliveries: Vec<DeliveryRow>,
     /// The last attempt of each delivery.
     pub(super) attempts: BTreeMap<Seq, AttemptRow>,
+    /// What each of the pending ones waits for.
+    pub(super) blockers: BTreeMap<Seq, Blocker>,
+    /// Public ids of messages that must be through before.
+    pub(super) firsts: BTreeMap<Seq, String>,
     /// The events that its deliveries appended.
     pub(super) events: BTreeMap<Seq, EventFacts>,
     pub(super) repeats: Repeats,
@@ -139,8 +143,23 @@ fn message_facts(
         ids,
         deliveries,
         attempts,
+        blockers: BTreeMap::new(),
+        firsts: BTreeMap::new(),
         events,
     })
+}
+
+/// The public ids of messages.
+pub(super) fn message_ids(
+    reader: &mut dyn Reader,
+    messages: Vec<Seq>,
+) -> StoreResult<BTreeMap<Seq, String>> {
+    let mut ids = BTreeMap::new();
+    for message in messages {
+        let found = reader.message(message)?;
+        ids.extend(found.map(|found| (message, found.id().to_string())));
+    }
+    Ok(ids)
 }
 
 /// The last attempt of each of the message's deliveries, among the newest attempts.

@@ -5,12 +5,13 @@
 mod endpoints;
 mod functions;
 mod load;
+mod pending;
 mod rules;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::endpoints::name_of;
+pub(crate) use self::endpoints::{cancelled_by, name_of};
 pub(crate) use self::functions::knows;
 pub(crate) use self::load::repeats;
 pub(crate) use self::shape::Repeats;
@@ -19,6 +20,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use dunlin_delivery::{DeliveryRow, DeliveryState};
 use dunlin_types::limits::EXPLAINED_GATHERS_MAX;
 use dunlin_types::{Code, Ulid};
 
@@ -42,6 +44,7 @@ async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Reply {
         .read(move |reader| load::facts(reader, &config, &asked))
         .await?;
     let mut facts = facts.ok_or_else(|| Refused::plain(Code::NotFound))?;
+    blockers(&api, &mut facts).await?;
     gathering(&api, &mut facts).await?;
     begun(&api, &mut facts).await;
     let now = api.node.now();
@@ -50,6 +53,24 @@ async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Reply {
         load::Facts::Event(facts) => functions::explain(&facts, now),
     };
     Ok(axum::Json(explanation).into_response())
+}
+
+/// Asks what those of the message's deliveries wait for that have not ended.
+async fn blockers(api: &Api, facts: &mut load::Facts) -> Result<(), Refused> {
+    let load::Facts::Message(facts) = facts else {
+        return Ok(());
+    };
+    let is_pending = |row: &DeliveryRow| row.state == DeliveryState::Pending;
+    if !facts.deliveries.iter().any(is_pending) {
+        return Ok(());
+    }
+    facts.blockers = api.node.blockers(facts.message.seq).await?;
+    let firsts = pending::firsts(facts.blockers.values());
+    if !firsts.is_empty() {
+        let read = api.node.read(|reader| load::message_ids(reader, firsts));
+        facts.firsts = read.await?;
+    }
+    Ok(())
 }
 
 /// Looks for the events in what functions gather now.

@@ -419,6 +419,8 @@ fn message(
             .into_iter()
             .map(|one| (one.delivery, one))
             .collect(),
+        blockers: BTreeMap::new(),
+        firsts: BTreeMap::new(),
         events: BTreeMap::new(),
         repeats: Repeats {
             count: 2,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::draw_runs::Pen;
 use super::facts::{Asked, AttemptFacts, DeliveryFacts, Door, Facts, MessageFacts, Root};
 use super::node::Node;
+use crate::explain::cancelled_by;
 
 /// Draws the tree from its root.
 pub(super) fn draw(facts: &Facts) -> Node {
@@ -144,11 +145,7 @@ fn standing(
         }
         DeliveryState::Failed => ("failed", code, detail),
         DeliveryState::Cancelled => {
-            let by_script = last.is_some_and(|last| last.result == AttemptResult::Cancelled);
-            let reason = match by_script {
-                true => "the transformation asked not to send it",
-                false => "the endpoint was deleted",
-            };
+            let (_, reason) = cancelled_by(row, last);
             ("cancelled", row.code, reason.to_owned())
         }
         DeliveryState::Duplicate => {
