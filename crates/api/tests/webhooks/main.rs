@@ -15,6 +15,7 @@ mod harness;
 mod inbound;
 mod lists;
 mod lookups;
+mod reasons;
 mod receiver;
 mod refusals;
 mod retention;
