@@ -65,8 +65,9 @@ impl Delivery {
         let now = cx.now;
         let known = |key: &DedupeKey| loaded.known.get(key).filter(|one| one.expires > now);
         if let Some(first) = idempotency.as_ref().and_then(known) {
+            let conflict = first.hash != message.body_hash;
             let message = message_id(first.at, first.seq);
-            return out.answer(token, Answer::Accepted { message });
+            return out.answer(token, Answer::Repeat { message, conflict });
         }
         let event_key = event_id_key(application, &message.provider_id);
         if event_key.as_ref().and_then(known).is_some() {

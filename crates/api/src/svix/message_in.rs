@@ -1,19 +1,17 @@
 //! Messages that senders make over the API: checked, then handed to the delivery core, which
 //! answers after the commit that holds the message and its pending deliveries.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use dunlin_delivery::{Answer, Application, Input, NewMessage};
+use dunlin_delivery::{Answer, Input, NewMessage};
 use dunlin_node::Given;
 use dunlin_types::limits::{
     DAY_MS, DELIVER_AT_AHEAD_MS_MAX, DELIVERY_BODY_BYTES_MAX, EVENT_TYPE_CHARS_MAX,
     JSON_DEPTH_LEVELS_MAX, MESSAGE_BODY_BYTES_MAX, MESSAGE_TAGS_MAX, TAG_CHARS_MAX, UID_CHARS_MAX,
 };
-use dunlin_types::{Code, Ksuid, Timestamp, json_depth};
+use dunlin_types::{Code, DedupeKey, Seq, Timestamp, json_depth};
 use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
@@ -23,8 +21,8 @@ use super::application::{ApplicationIn, found_or_made};
 use super::check;
 use super::fields::{bad_field, parse, read_body};
 use super::message::MessageOut;
-use super::odd_answer;
 use super::page::Asked;
+use super::{odd_answer, read};
 use crate::error::{Refused, Reply};
 use crate::idempotency::idempotency_key;
 use crate::inbound::body_hash;
@@ -61,19 +59,21 @@ pub(super) async fn create(
     let brought = fields.application.take();
     let message = fields.checked(now)?;
     let app = found_or_made(&api, &app, brought).await?;
-    let idempotency = idempotency_key(&parts);
-    let (id, shown) = accepted(&api, &app, message, idempotency).await?;
-    let shown = MessageOut::of_sent(id, &shown, with_content);
+    // Its uid may be that of one that is gone, of which the path was the same.
+    let within = |DedupeKey(key)| DedupeKey::new(&key, &app.id.0.to_be_bytes());
+    let idempotency = idempotency_key(&parts).map(within);
+    let shown = accepted(&api, app.id, message, idempotency, with_content).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(shown)).into_response())
 }
 
+/// Hands the message over; one that comes again is shown as the first, whatever it holds.
 async fn accepted(
     api: &Api,
-    app: &Arc<Application>,
+    application: Seq,
     message: NewMessage,
-    idempotency: Option<dunlin_types::DedupeKey>,
-) -> Result<(Ksuid, NewMessage), Refused> {
-    let application = app.id;
+    idempotency: Option<DedupeKey>,
+    with_content: bool,
+) -> Result<MessageOut, Refused> {
     let sent = message.clone();
     let input = move |token| Input::CreateMessage {
         token,
@@ -83,7 +83,11 @@ async fn accepted(
     };
     match api.node.delivery_intake(input).await? {
         Answer::Refused(error) => Err(error.into()),
-        Answer::Accepted { message } => Ok((message, sent)),
+        Answer::Accepted { message } => Ok(MessageOut::of_sent(message, &sent, with_content)),
+        Answer::Repeat { message, .. } => {
+            let first = read::message(api, application, &message.to_string()).await?;
+            Ok(MessageOut::of(&first, with_content))
+        }
         _ => Err(odd_answer()),
     }
 }

@@ -107,7 +107,8 @@ impl Asked {
     }
 }
 
-fn wrong(name: &str, what: &str) -> Refused {
+/// A parameter of the query is wrong.
+pub(crate) fn wrong(name: &str, what: &str) -> Refused {
     let error = Coded::new(Code::BadRequest, format!("`{name}` {what}"));
     bad(&["query", name], error)
 }

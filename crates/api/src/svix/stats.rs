@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::{Fields, bad_field};
-use super::page::Asked;
+use super::page::{Asked, wrong};
 use super::task::{shown, started};
 use super::{application, endpoint};
 use crate::error::{Refused, Reply};
@@ -37,7 +37,7 @@ fn hours(asked: &Asked, now: Timestamp) -> Result<(u32, u32), Refused> {
     let since = asked.instant("since")?;
     let since = since.unwrap_or_else(|| until.plus_ms(-SPAN_MS_MAX));
     if until.since(since) > SPAN_MS_MAX + 60_000 {
-        return Err(bad_field("since", "the span is longer than 28 days"));
+        return Err(wrong("since", "lies more than 28 days before `until`"));
     }
     Ok((hour_of(since), hour_of(until) + 1))
 }

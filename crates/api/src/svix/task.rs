@@ -147,6 +147,15 @@ impl Span {
         if until.is_some_and(|until| until <= since) {
             return Err(bad_field("until", "it must be later than `since`"));
         }
+        // As the lists of messages and attempts number them.
+        if self.status.is_some_and(|status| status > 4) {
+            return Err(bad_field("status", "it is 0 to 4"));
+        }
+        let class = self.status_code_class;
+        if class.is_some_and(|class| class > 500 || class % 100 != 0) {
+            let why = "it is 0, 100, 200, 300, 400 or 500";
+            return Err(bad_field("statusCodeClass", why));
+        }
         Ok(TaskFilter {
             since: Some(since),
             until,

@@ -492,15 +492,8 @@ async fn applications_without_endpoints_worth_a_name_are_left_out_on_demand() {
 #[tokio::test]
 async fn a_request_that_comes_again_is_answered_as_before() {
     let server = with_apps().await;
-    let post = async |path: &str, key: &str, body: Value| {
-        let request = Request::builder()
-            .method("POST")
-            .uri(path)
-            .header("host", "localhost:8288")
-            .header("idempotency-key", key)
-            .body(Body::from(body.to_string()));
-        server.ask(request.unwrap()).await
-    };
+    let post =
+        async |path: &str, key: &str, body: Value| server.post_with_key(path, key, body).await;
     let body = json!({"url": "https://example.com/hook"});
     let all = format!("{ACME}/endpoint");
     let first = post(&all, "k1", body.clone()).await.is(201, "");

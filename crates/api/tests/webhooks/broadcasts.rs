@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, server, server_over};
+use crate::harness::{Server, ended, server, server_over};
 use crate::receiver::Receiver;
 
 const BROADCAST: &str = "/api/v1/msg/broadcast";
@@ -20,18 +20,6 @@ async fn messages(server: &Server, app: &str) -> Vec<Value> {
     let listed = server.get(&format!("/api/v1/app/{app}/msg")).await;
     let listed = listed.is(200, "").json()["data"].clone();
     listed.as_array().unwrap().clone()
-}
-
-/// Waits for the end of a task; what it came to.
-async fn ended(server: &Server, task: &Value) -> Value {
-    let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
-    loop {
-        let task = server.get(&path).await.is(200, "").json();
-        if task["status"] != "running" {
-            return task;
-        }
-        server.node.idle().await;
-    }
 }
 
 #[tokio::test]

@@ -135,6 +135,17 @@ impl Server {
         self.send("POST", path, body.to_string()).await
     }
 
+    /// With the header by which a request that comes again is told.
+    pub(crate) async fn post_with_key(&self, path: &str, key: &str, body: Value) -> Reply {
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("host", "localhost:8288")
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_string()));
+        self.ask(request.unwrap()).await
+    }
+
     pub(crate) async fn put(&self, path: &str, body: Value) -> Reply {
         self.send("PUT", path, body.to_string()).await
     }
@@ -203,6 +214,29 @@ impl Server {
             registration,
         };
         self.node.engine(register).await.unwrap();
+    }
+}
+
+/// Sends a message; its id.
+pub(crate) async fn sent(server: &Server, fields: Value) -> String {
+    let mut body = json!({"eventType": "order.paid", "payload": {"n": 1}});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    let made = server.post(MSG, body).await.is(202, "").json();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Waits for the end of a task; what it came to.
+pub(crate) async fn ended(server: &Server, task: &Value) -> Value {
+    let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
+    loop {
+        let task = server.get(&path).await.is(200, "").json();
+        if task["status"] != "running" {
+            return task;
+        }
+        server.node.idle().await;
+        tokio::task::yield_now().await;
     }
 }
 

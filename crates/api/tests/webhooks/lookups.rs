@@ -3,21 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{EP, MSG, Reply, Server, server};
+use crate::harness::{EP, MSG, Reply, Server, ended, sent, server};
 use crate::receiver::Receiver;
 
 const SEARCH: &str = "/api/v1/app/default/msg/search";
 const EVENTS: &str = "/api/v1/app/default/events";
-
-/// Sends a message; its id.
-async fn sent(server: &Server, fields: Value) -> String {
-    let mut body = json!({"eventType": "order.paid", "payload": {"n": 1}});
-    for (name, value) in fields.as_object().unwrap() {
-        body[name] = value.clone();
-    }
-    let made = server.post(MSG, body).await.is(202, "").json();
-    made["id"].as_str().unwrap().to_owned()
-}
 
 fn ids(reply: &Reply) -> Vec<String> {
     let data = reply.json()["data"].as_array().unwrap().clone();
@@ -137,13 +127,8 @@ async fn a_search_that_cannot_be_meant_names_its_field() {
 async fn a_search_tells_the_present_even_if_asked_with_the_same_key() {
     let server = server().await;
     let ask = async || {
-        let request = http::Request::builder()
-            .method("POST")
-            .uri(SEARCH)
-            .header("host", "localhost:8288")
-            .header("idempotency-key", "always")
-            .body(axum::body::Body::from("{}"));
-        ids(&server.ask(request.unwrap()).await.is(200, "")).len()
+        let reply = server.post_with_key(SEARCH, "always", json!({})).await;
+        ids(&reply.is(200, "")).len()
     };
     assert_eq!(ask().await, 0);
     sent(&server, json!({})).await;
@@ -272,10 +257,7 @@ async fn a_replay_sends_only_what_fits_all_that_it_names() {
     let filter = json!({"since": since, "channel": "eu", "tag": "a", "eventTypes": ["order.paid"]});
     let path = format!("{EP}/{endpoint}/bulk-replay");
     let task = server.post(&path, filter).await.is(202, "").json();
-    let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
-    while server.get(&path).await.is(200, "").json()["status"] == "running" {
-        server.node.idle().await;
-    }
+    ended(&server, &task).await;
     server.node.idle().await;
     let bodies: Vec<String> = receiver.came().into_iter().map(|came| came.body).collect();
     assert_eq!(bodies[4..], [r#"{"is":"order.paid eu a"}"#]);

@@ -3,24 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{EP, MSG, Server, server};
+use crate::harness::{EP, MSG, Server, ended, server};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const EXPUNGE_ALL: &str = "/api/v1/app/default/msg/expunge-all-contents";
-
-async fn ended(server: &Server, task: &Value) -> Value {
-    let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
-    loop {
-        let task = server.get(&path).await.is(200, "").json();
-        if task["status"] != "running" {
-            return task;
-        }
-        server.node.idle().await;
-        tokio::task::yield_now().await;
-    }
-}
 
 /// Has every reader wait, and as many reads as may wait for them, until that is set.
 async fn keep_readers_busy(server: &Server) -> Arc<AtomicBool> {
