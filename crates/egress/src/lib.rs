@@ -27,5 +27,5 @@ pub use message::{Body, Request, Response, SendError, SendErrorKind};
 pub use outbound::OutboundRules;
 pub use proxy::Proxy;
 pub use rustls::RootCertStore;
-pub use target::{Target, check_url};
+pub use target::{Target, check_url, without_query, without_userinfo};
 pub use tls::{TlsIdentity, parse_tls};

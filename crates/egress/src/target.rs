@@ -60,6 +60,37 @@ pub fn check_url(url: &str, policy: &AddressPolicy) -> Result<Target, Coded> {
     Ok(target)
 }
 
+/// A URL without user and password, for those who may not know them; nothing of what is no URL.
+#[must_use]
+pub fn without_userinfo(url: &str) -> String {
+    match parse_strictly(url) {
+        Ok(parsed) if has_userinfo(&parsed) => bare(parsed),
+        Ok(_) => url.to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+/// The same, without the query, too: whoever made the URL may have put a secret into it.
+#[must_use]
+pub fn without_query(url: &str) -> String {
+    let Ok(mut parsed) = parse_strictly(url) else {
+        return String::new();
+    };
+    parsed.set_query(None);
+    parsed.set_fragment(None);
+    bare(parsed)
+}
+
+fn has_userinfo(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+fn bare(mut url: Url) -> String {
+    // Only what has no host refuses, and that was no URL for us.
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.map_or_else(|()| String::new(), |()| url.into())
+}
+
 impl Target {
     fn parse(text: &str) -> Result<Self, Coded> {
         let url = parse_strictly(text)?;

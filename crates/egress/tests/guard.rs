@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use dunlin_egress::{AddressPolicy, check_url};
+use dunlin_egress::{AddressPolicy, check_url, without_query, without_userinfo};
 use dunlin_types::Code;
 use proptest::prelude::*;
 
@@ -212,5 +212,37 @@ proptest! {
         let _ = check_url(&text, &public());
         let _ = check_url(&format!("http://{text}"), &public());
         let _ = public().allow_host(&text).allow_cidr(&text);
+    }
+}
+
+#[test]
+fn urls_are_shown_without_what_may_be_secret() {
+    let (plain, queried) = ("https://a.example/", "https://a.example/p?q=1");
+    for (url, own, made) in [
+        (
+            "https://a.example/p?q=1#f",
+            "https://a.example/p?q=1#f",
+            "https://a.example/p",
+        ),
+        (
+            "https://user:pass@a.example/p?q=1",
+            queried,
+            "https://a.example/p",
+        ),
+        ("https://key@a.example", plain, plain),
+        ("https://:pa@ss@a.example/", plain, plain),
+        ("https://a.example?m=a@b", "https://a.example?m=a@b", plain),
+        (
+            "https://a.example/@me",
+            "https://a.example/@me",
+            "https://a.example/@me",
+        ),
+        ("https://u:p?s@a.example/", "", ""),
+        ("https:user:pass@a.example/", "", ""),
+        ("//user:pass@a.example/", "", ""),
+        ("nonsense?key=1", "", ""),
+    ] {
+        assert_eq!(without_userinfo(url), own, "{url}");
+        assert_eq!(without_query(url), made, "{url}");
     }
 }

@@ -9,7 +9,7 @@ use dunlin_delivery::{
     AttemptEffect, AttemptHeaders, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
 };
 use dunlin_egress::{
-    Body, Request, Response, SendError, SendErrorKind, check_header, check_url, is_secret_header,
+    Body, Request, Response, SendError, SendErrorKind, check_header, check_url,
 };
 use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
 use dunlin_turn::Input as TurnInput;
@@ -22,6 +22,7 @@ use crate::failpoint::{CrashPoint, crash_point};
 use crate::given::Given;
 use crate::handle::Shared;
 use crate::prepared::Prepared;
+use crate::kept;
 
 /// What is to be sent, after the transformation.
 struct Outgoing {
@@ -55,7 +56,7 @@ pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
     shared.counters.attempts.fetch_add(1, Ordering::SeqCst);
     let started = shared.clock.now();
     let mut notes = Notes {
-        url: effect.endpoint.config.url.clone(),
+        url: own_url(&effect.endpoint),
         ..Notes::default()
     };
     let message = message(&shared, &effect).await;
@@ -121,7 +122,7 @@ async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>
 pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Message) -> Attempted {
     let started = shared.clock.now();
     let mut notes = Notes {
-        url: endpoint.config.url.clone(),
+        url: own_url(endpoint),
         ..Notes::default()
     };
     let place = Place {
@@ -149,6 +150,12 @@ async fn attempt(
     place: Place<'_>,
     message: &Message,
     now: Timestamp,
+/// The endpoint's URL as attempts are shown with it.
+fn own_url(endpoint: &Endpoint) -> String {
+    let own = &endpoint.config.url;
+    kept::url(own, own)
+}
+
     notes: &mut Notes,
 ) -> AttemptOutcome {
     let logs = &mut notes.logs;
@@ -156,7 +163,7 @@ async fn attempt(
         Ok(outgoing) => outgoing,
         Err(error) => return failed(error),
     };
-    notes.url.clone_from(&outgoing.url);
+    notes.url = kept::url(&outgoing.url, &place.endpoint.config.url);
     if outgoing.cancel {
         AttemptOutcome::Cancelled
     } else if place.in_process {
@@ -257,10 +264,10 @@ async fn deliver(
         Ok(request) => request,
         Err(error) => return failed(error),
     };
-    notes.headers.sent = kept_headers(&request.headers);
+    notes.headers.sent = kept::sent(&request.headers);
     match shared.client.send(request).await {
         Ok(response) => {
-            notes.headers.received = kept_headers(&response.headers);
+            notes.headers.received = kept::received(&response.headers);
             sent(&response, shared.clock.wall())
         }
         Err(error) => unsent(&error),
@@ -335,31 +342,6 @@ fn headers(
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
-}
-
-/// The headers that are shown later: without what every request has, and without what may be
-/// credentials.
-fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let usual = |name: &str| {
-        matches!(
-            name,
-            "accept" | "user-agent" | "webhook-id" | "content-length" | "connection" | "date"
-        )
-    };
-    let shown = headers.iter().filter(|(name, _)| !usual(name.as_str()));
-    shown
-        .take(limits::ATTEMPT_HEADERS_KEPT_MAX)
-        .map(|(name, value)| {
-            let text = match is_secret_header(name) || value.is_sensitive() {
-                true => "********".to_owned(),
-                false => String::from_utf8_lossy(value.as_bytes())
-                    .chars()
-                    .take(limits::ATTEMPT_HEADER_CHARS_MAX)
-                    .collect(),
-            };
-            (name.as_str().to_owned(), text)
-        })
-        .collect()
 }
 
 fn sent(response: &Response, now: Timestamp) -> AttemptOutcome {

@@ -16,6 +16,7 @@ mod gateway;
 mod given;
 mod handle;
 mod inbox;
+mod kept;
 mod looks;
 mod memory;
 mod options;

@@ -27,6 +27,8 @@ const OPERATIONAL_HEADER: &str = "canary-operational-header-0009";
 const PROXY_PASSWORD: &str = "canary-proxy-password-0010";
 /// `user:` with that password, as a header carries it.
 const PROXY_BASIC: &str = "dXNlcjpjYW5hcnktcHJveHktcGFzc3dvcmQtMDAxMA==";
+/// Of a header that no list of names knows.
+const PARTNER: &str = "canary-own-header-000000012";
 const BROKEN_KEY: &str = "canaryBrokenPrivateKey0011";
 /// A network that is nobody's, reached by the proxy.
 pub(crate) const BEHIND_PROXY: &str = "192.0.2.0/24";
@@ -89,6 +91,12 @@ pub(crate) fn add_known(search: &mut Search) {
     search.add("the proxy's password", PROXY_PASSWORD);
     search.add("the proxy's password as sent", PROXY_BASIC);
     search.add("a broken private key", BROKEN_KEY);
+    // Whoever set it sees it there, and nowhere else.
+    let shown: &[&str] = &[
+        "the answer to GET /api/v1/app/default/endpoint/",
+        "the answer to GET /webhooks/",
+    ];
+    search.add_shown("a header of one's own", PARTNER, shown);
     let key = SigningKey::parse(SIGNING_KEY).unwrap();
     search.add("the hashed signing key", key.hashed().reveal());
 }
@@ -199,7 +207,8 @@ async fn endpoints(search: &mut Search, client: &Client, others: &Others) -> Vec
         "headers": { "x-api-key": HEADER },
         "tls": { "ca": ca, "clientCertificate": certificate, "clientKey": key },
     });
-    let proxied = json!({ "url": "http://192.0.2.77/", "headers": { "x-api-key": HEADER } });
+    let headers = json!({ "x-api-key": HEADER, "x-partner": PARTNER });
+    let proxied = json!({ "url": "http://192.0.2.77/", "headers": headers });
     vec![
         made(client, ENDPOINTS, &tls).await,
         made(client, ENDPOINTS, &proxied).await,
@@ -363,9 +372,10 @@ pub(crate) async fn read(search: &mut Search, client: &Client, made: &Made) {
         for what in ["", "/headers", "/msg", "/attempt-stats", "/dead-letter"] {
             paths.push(format!("{ENDPOINTS}/{endpoint}{what}"));
         }
-        paths.push(format!(
-            "{APP}/attempt/endpoint/{endpoint}?with_content=true"
-        ));
+        let attempts = format!("{APP}/attempt/endpoint/{endpoint}?with_content=true");
+        let newest = search.get(client, &attempts).await["data"][0].take();
+        let (message, attempt) = (text(&newest["msgId"]), text(&newest["id"]));
+        paths.push(format!("{APP}/msg/{message}/attempt/{attempt}/headers"));
         paths.push(format!("/webhooks/{endpoint}"));
         paths.push(format!("/webhooks/{endpoint}/headers"));
     }

@@ -114,6 +114,8 @@ async fn set_up(client: &Client, receiver: &Stub) -> String {
 
     let code = "function handler(webhook) {
         webhook.payload.seen = webhook.env.API_KEY.length;
+        webhook.headers = { 'x-of-script': webhook.env.API_KEY };
+        webhook.url += '?key=' + webhook.env.API_KEY;
         return webhook;
     }";
     let endpoint = json!({
