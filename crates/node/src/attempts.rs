@@ -21,8 +21,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use crate::failpoint::{CrashPoint, crash_point};
 use crate::given::Given;
 use crate::handle::Shared;
-use crate::prepared::Prepared;
 use crate::kept;
+use crate::prepared::Prepared;
 
 /// What is to be sent, after the transformation.
 struct Outgoing {
@@ -144,18 +144,18 @@ pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Messag
     }
 }
 
-/// Makes an attempt at an endpoint.
-async fn attempt(
-    shared: &Shared,
-    place: Place<'_>,
-    message: &Message,
-    now: Timestamp,
 /// The endpoint's URL as attempts are shown with it.
 fn own_url(endpoint: &Endpoint) -> String {
     let own = &endpoint.config.url;
     kept::url(own, own)
 }
 
+/// Makes an attempt at an endpoint.
+async fn attempt(
+    shared: &Shared,
+    place: Place<'_>,
+    message: &Message,
+    now: Timestamp,
     notes: &mut Notes,
 ) -> AttemptOutcome {
     let logs = &mut notes.logs;
@@ -372,13 +372,13 @@ fn unsent(error: &SendError) -> AttemptOutcome {
     let code = match error.kind {
         SendErrorKind::Blocked => Code::AddressBlocked,
         SendErrorKind::Timeout => Code::DeliveryTimedOut,
+        SendErrorKind::Busy => Code::LookupsBusy,
         SendErrorKind::Dns | SendErrorKind::Connect | SendErrorKind::Tls => {
             Code::DeliveryUnreachable
         }
         SendErrorKind::TooLarge | SendErrorKind::Aborted | SendErrorKind::Protocol => {
             Code::DeliveryFailed
         }
-        SendErrorKind::Busy => Code::LookupsBusy,
     };
     failed(Coded::new(code, error.detail.clone()))
 }
