@@ -16,6 +16,7 @@ mod harness;
 mod inbound;
 mod lists;
 mod lookups;
+mod reasons;
 mod receiver;
 mod refusals;
 mod repeats;
