@@ -320,6 +320,9 @@ impl Delivery {
             ..old.clone()
         };
         let endpoint = self.put_version(endpoint, out);
+        if endpoint.config.url != old.config.url {
+            self.fares_well(endpoint.id, out);
+        }
         self.steer_as(&endpoint, cx.now);
         if endpoint.config.paused && !old.config.paused {
             self.release_for(endpoint.id, cx, out);

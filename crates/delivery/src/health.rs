@@ -1,7 +1,8 @@
 //! How endpoints fare: one where every attempt has failed for days is disabled, after warnings.
 //!
-//! A failure begins the account, a success ends it. The time begins to count only when failures
-//! are at least twelve hours apart within a day, so that one bad night disables nothing.
+//! A failure begins the account, a success or another URL ends it. The time begins to count only
+//! when failures are at least twelve hours apart, so that one bad night disables nothing. After a
+//! day without a failure the account begins anew: nothing was tried, or somebody has looked at it.
 
 use std::collections::BTreeMap;
 
@@ -31,41 +32,47 @@ impl Health {
     }
 }
 
-/// What the failure of a message makes of the account, and whether it is full.
-fn after_failure(
-    old: Option<HealthRow>,
-    endpoint: Seq,
-    created: Timestamp,
-    now: Timestamp,
-    full_ms: i64,
-) -> (HealthRow, bool) {
-    let Some(mut row) = old else {
-        let row = HealthRow {
-            endpoint,
-            // The message itself is one of those that did not arrive since.
-            failing_since: created.max(now.plus_ms(-limits::FAILING_BEGINS_BEFORE_MS_MAX)),
-            counts_since: None,
-            warned_percent: 0,
-        };
-        return (row, false);
+/// What an account has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Warning,
+    Disabling,
+}
+
+/// What the failure of a message makes of the account. `fresh` is the account that begins with it.
+fn after_failure(old: Option<HealthRow>, fresh: HealthRow, full_ms: i64) -> (HealthRow, Due) {
+    let now = fresh.last_failed;
+    // While nothing was tried, nobody knows how the endpoint fared.
+    let known = |old: &HealthRow| now.since(old.last_failed) <= limits::FAILING_GAP_MS_MAX;
+    let Some(mut row) = old.filter(known) else {
+        return (fresh, Due::Nothing);
     };
+    if now.since(row.last_failed) < limits::FAILING_TOGETHER_MS {
+        return (row, Due::Nothing);
+    }
+    row.last_failed = now;
+    if now.since(row.failing_since) >= limits::FAILING_APART_MS_MIN {
+        row.counts_since = row.counts_since.or(Some(row.failing_since));
+    }
     let Some(counts_since) = row.counts_since else {
-        match now.since(row.failing_since) {
-            apart if apart > limits::FAILING_WINDOW_MS => row.failing_since = now,
-            apart if apart >= limits::FAILING_APART_MS_MIN => {
-                row.counts_since = Some(row.failing_since);
-            }
-            _ => {}
-        }
-        return (row, false);
+        return (row, Due::Nothing);
     };
     let passed = now.since(counts_since);
     let reached = limits::FAILING_WARNINGS_PERCENT
         .into_iter()
         .filter(|percent| passed >= full_ms / 100 * i64::from(*percent))
         .max();
-    row.warned_percent = row.warned_percent.max(reached.unwrap_or(0));
-    (row, passed >= full_ms)
+    let due = match reached {
+        // Nobody is disabled without having been told that it would come to that.
+        Some(percent) if percent > row.warned_percent => {
+            row.warned_percent = percent;
+            Due::Warning
+        }
+        _ if passed >= full_ms => Due::Disabling,
+        _ => Due::Nothing,
+    };
+    (row, due)
 }
 
 impl Delivery {
@@ -86,8 +93,15 @@ impl Delivery {
     ) {
         let full_ms = self.options.disable_after_ms;
         let old = self.health.get(endpoint).copied();
-        let (row, full) = after_failure(old, endpoint, created, cx.now, full_ms.max(1));
-        let warned = old.map_or(0, |old| old.warned_percent) < row.warned_percent;
+        let fresh = HealthRow {
+            endpoint,
+            // The message itself is one of those that did not arrive since.
+            failing_since: created.max(cx.now.plus_ms(-limits::FAILING_BEGINS_BEFORE_MS_MAX)),
+            last_failed: cx.now,
+            counts_since: None,
+            warned_percent: 0,
+        };
+        let (row, due) = after_failure(old, fresh, full_ms.max(1));
         if old != Some(row) {
             self.health.put(row);
             out.writes.push(Write::Health(row));
@@ -95,15 +109,16 @@ impl Delivery {
         if full_ms <= 0 {
             return;
         }
-        if full {
-            self.disable_failing(endpoint, row.failing_since, cx, out);
-        } else if warned && let Ok(found) = self.endpoint(endpoint) {
-            let left_ms = full_ms - cx.now.since(row.counts_since.unwrap_or(cx.now));
-            self.tell(
-                operational::endpoint_failing(&found, &row, left_ms),
-                cx,
-                out,
-            );
+        match due {
+            Due::Nothing => {}
+            Due::Disabling => self.disable_failing(endpoint, row.failing_since, cx, out),
+            Due::Warning => {
+                let left_ms = full_ms - cx.now.since(row.counts_since.unwrap_or(cx.now));
+                if let Ok(found) = self.endpoint(endpoint) {
+                    let told = operational::endpoint_failing(&found, &row, left_ms);
+                    self.tell(told, cx, out);
+                }
+            }
         }
     }
 
@@ -131,38 +146,76 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    /// Fails at these hours, with five days until disabled; the hour at which that was full.
-    fn fail_at(hours: &[i64]) -> (Option<HealthRow>, Option<i64>) {
+    fn account(at: Timestamp) -> HealthRow {
+        HealthRow {
+            endpoint: Seq(1),
+            failing_since: at,
+            last_failed: at,
+            counts_since: None,
+            warned_percent: 0,
+        }
+    }
+
+    /// Fails at these hours, with so many days until disabled; the hour at which that was due.
+    fn fail_at(days: i64, hours: &[i64]) -> (HealthRow, Option<i64>) {
         let mut row = None;
         for hour in hours {
-            let now = Timestamp::from_ms(hour * HOUR);
-            let (next, full) = after_failure(row, Seq(1), now, now, 5 * 24 * HOUR);
+            let fresh = account(Timestamp::from_ms(hour * HOUR));
+            let (next, due) = after_failure(row, fresh, days * 24 * HOUR);
             row = Some(next);
-            if full {
-                return (row, Some(*hour));
+            if due == Due::Disabling {
+                return (next, Some(*hour));
             }
         }
-        (row, None)
+        (row.unwrap(), None)
     }
 
     #[test]
     fn one_bad_night_disables_nothing() {
-        let (row, full) = fail_at(&[0, 1, 2, 3, 11, 200, 201]);
-        assert_eq!((row.unwrap().counts_since, full), (None, None));
+        let (row, full) = fail_at(5, &[0, 1, 2, 3, 11, 200, 201]);
+        assert_eq!((row.counts_since, full), (None, None));
     }
 
     #[test]
     fn five_days_of_failures_disable() {
         let hours: Vec<i64> = (0..200).step_by(6).collect();
-        assert_eq!(fail_at(&hours).1, Some(120));
+        assert_eq!(fail_at(5, &hours).1, Some(120));
+    }
+
+    #[test]
+    fn an_endpoint_is_not_blamed_for_the_time_in_which_nothing_was_tried() {
+        let (row, full) = fail_at(5, &[0, 5, 15, 27, 240, 241]);
+        let since = row.failing_since.ms() / HOUR;
+        assert_eq!((since, row.counts_since, full), (240, None, None));
     }
 
     #[test]
     fn warnings_come_before() {
-        let warned = |hours: &[i64]| fail_at(hours).0.unwrap().warned_percent;
-        assert_eq!(warned(&[0, 13, 50]), 0);
-        assert_eq!(warned(&[0, 13, 61]), 50);
-        assert_eq!(warned(&[0, 13, 85]), 70);
-        assert_eq!(warned(&[0, 13, 110]), 90);
+        let warned = |last: i64| {
+            let hours: Vec<i64> = (0..last).step_by(13).chain([last]).collect();
+            fail_at(5, &hours).0.warned_percent
+        };
+        assert_eq!([50, 61, 85, 110].map(warned), [0, 50, 70, 90]);
+    }
+
+    #[test]
+    fn nobody_is_disabled_by_the_failure_that_warns() {
+        assert_eq!(fail_at(1, &[0, 11, 34]).1, None);
+        assert_eq!(fail_at(1, &[0, 11, 34]).0.warned_percent, 90);
+        assert_eq!(fail_at(1, &[0, 11, 34, 35]).1, Some(35));
+    }
+
+    #[test]
+    fn failures_at_the_same_time_are_one() {
+        let (warned, due) = after_failure(
+            Some(account(Timestamp::from_ms(0))),
+            account(Timestamp::from_ms(24 * HOUR)),
+            24 * HOUR,
+        );
+        assert_eq!((warned.warned_percent, due), (90, Due::Warning));
+        let soon = account(Timestamp::from_ms(24 * HOUR + 59_999));
+        let later = account(Timestamp::from_ms(24 * HOUR + 60_000));
+        let due = |fresh| after_failure(Some(warned), fresh, 24 * HOUR).1;
+        assert_eq!((due(soon), due(later)), (Due::Nothing, Due::Disabling));
     }
 }

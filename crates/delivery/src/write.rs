@@ -358,6 +358,8 @@ pub struct HealthRow {
     pub endpoint: Seq,
     /// The first failure since.
     pub failing_since: Timestamp,
+    /// The last failure; of those within a minute only the first is noted.
+    pub last_failed: Timestamp,
     /// From when the time counts after which it is disabled; none while failures may be a mishap.
     pub counts_since: Option<Timestamp>,
     /// Percent of that time of which its owner has been warned.

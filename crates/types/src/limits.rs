@@ -145,8 +145,11 @@ pub const DELIVERY_RATE_BURST_US: i64 = 50_000;
 pub const ENDPOINT_DISABLED_AFTER_MS: i64 = 5 * DAY_MS;
 /// Failures must be so far apart before that time begins to count (Svix).
 pub const FAILING_APART_MS_MIN: i64 = 12 * 60 * 60 * 1000;
-/// And not further than that.
-pub const FAILING_WINDOW_MS: i64 = DAY_MS;
+/// And none further from the one before, or nothing says how the endpoint fared meanwhile: more
+/// than twice the longest delay of the usual schedule.
+pub const FAILING_GAP_MS_MAX: i64 = DAY_MS;
+/// Failures so close to one another are one.
+pub const FAILING_TOGETHER_MS: i64 = 60_000;
 /// How long before its first failure an endpoint counts as failing: since its message was made.
 pub const FAILING_BEGINS_BEFORE_MS_MAX: i64 = 60_000;
 /// Parts of that time after which an endpoint's owner is warned, in percent.

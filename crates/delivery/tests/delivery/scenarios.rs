@@ -172,6 +172,7 @@ impl Play {
             }
             "enable" => self.change(line.at(1), |config| config.disabled = false),
             "disable" => self.change(line.at(1), |config| config.disabled = true),
+            "move" => self.change(line.at(1), |config| config.url = line.at(2).to_owned()),
             "pause" => self.change(line.at(1), |config| config.paused = true),
             "unpause" => self.change(line.at(1), |config| config.paused = false),
             "delete" => {
@@ -457,6 +458,7 @@ impl Play {
             0 => String::new(),
             percent => format!(", warned at {percent} %"),
         };
+        assert_eq!(row.last_failed, self.world.now);
         format!("account of {uid}: failing since {since}{counts}{warned}")
     }
 
@@ -625,6 +627,7 @@ scenarios! {
     a_receiver_that_struggles_gets_fewer_at_a_time
     rates_are_kept
     an_endpoint_that_fails_for_days_is_disabled
+    an_endpoint_is_not_blamed_while_nothing_was_tried
     an_owner_disables_an_endpoint_with_something_pending
     what_has_gathered_does_not_overrun_an_endpoint
     a_pause_queues_what_comes

@@ -299,13 +299,14 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
         take(Restored::Delivery(row(columns)?));
         Ok(())
     })?;
-    let sql = "SELECT endpoint, failing_since, counts_since, warned FROM health";
+    let sql = "SELECT endpoint, failing_since, counts_since, warned, last_failed FROM health";
     each(db, sql, |row| {
         take(Restored::Health(HealthRow {
             endpoint: col_seq(row, 0)?,
             failing_since: col_at(row, 1)?,
             counts_since: col_opt_at(row, 2)?,
             warned_percent: row.get(3)?,
+            last_failed: col_at(row, 4)?,
         }));
         Ok(())
     })?;

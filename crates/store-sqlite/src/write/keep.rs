@@ -98,14 +98,16 @@ impl Rows<'_> {
     pub(super) fn health(&mut self, row: &HealthRow) -> Result<()> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO health (endpoint, failing_since, counts_since, warned) \
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO health \
+                 (endpoint, failing_since, counts_since, warned, last_failed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 int(row.endpoint),
                 row.failing_since.ms(),
                 ms(row.counts_since),
                 row.warned_percent,
+                row.last_failed.ms(),
             ])?;
         Ok(())
     }

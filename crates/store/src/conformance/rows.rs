@@ -511,6 +511,7 @@ pub(super) fn health(n: u64, endpoint: u64) -> HealthRow {
     HealthRow {
         endpoint: Seq(endpoint),
         failing_since: at(n),
+        last_failed: at(n + 2),
         counts_since: maybe(n, at(n + 1)),
         warned_percent: (n % 100) as u8,
     }
