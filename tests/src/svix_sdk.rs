@@ -134,7 +134,7 @@ impl SvixDriver {
         })
     }
 
-    /// The calls that a resource of the SDK has.
+    /// The calls that a resource of the SDK has, or all its resources where none is named.
     ///
     /// # Panics
     /// When the SDK does not tell.
@@ -143,6 +143,10 @@ impl SvixDriver {
         let found = found.unwrap_or_else(|error| panic!("{resource}: {error:?}"));
         let names = found.as_array().cloned().unwrap_or_default();
         let names = names.iter().filter_map(Value::as_str);
-        names.map(|name| format!("{resource}.{name}")).collect()
+        let prefix = match resource {
+            "" => String::new(),
+            resource => format!("{resource}."),
+        };
+        names.map(|name| format!("{prefix}{name}")).collect()
     }
 }

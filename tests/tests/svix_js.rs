@@ -31,12 +31,10 @@ impl Dodo {
         answer.unwrap_or_else(|error| panic!("{call}: {error:?}"))
     }
 
-    /// Makes a call that is refused with that status, or as a bad request where that says enough.
+    /// Makes a call that is refused with that status.
     async fn refused(&mut self, call: &str, args: Value, status: u64) {
         let thrown = self.make(call, args).await.expect_err("it is refused");
-        let is_such =
-            thrown.status == Some(status) || (status == 422 && thrown.status == Some(400));
-        assert!(is_such, "{call}: {thrown:?}");
+        assert_eq!(thrown.status, Some(status), "{call}: {thrown:?}");
         for name in ["code", "message"] {
             let text = thrown.body[name].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{call}: {thrown:?}");

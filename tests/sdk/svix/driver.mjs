@@ -3,7 +3,7 @@
 // what is sent, what comes back and what that should be is up to the test.
 //
 //   {"call": "endpoint.get", "args": […], "url": …, "token": …, "sdk": "svix" | "dodopayments"}
-//   {"methods": "endpoint"}                              the calls that a resource has
+//   {"methods": "endpoint"}                              the calls that a resource has; "": all resources
 //   {"verify": "svix", "secret": …, "body": …, "headers": …}
 //
 // In arguments {"$date": "2026-01-01T00:00:00Z"} stands for a Date.
@@ -69,7 +69,8 @@ function verify({ verify: library, secret, body, headers }) {
 async function answer(request) {
   if (request.verify !== undefined) return verify(request);
   if (request.methods === undefined) return call(request);
-  const resource = new Svix("none")[request.methods];
+  const root = new Svix("none");
+  const resource = request.methods === "" ? root : root[request.methods];
   return resource === undefined ? [] : methods(resource);
 }
 

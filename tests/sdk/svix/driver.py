@@ -94,7 +94,8 @@ def answer(request):
     if "verify" in request:
         return verify(request)
     if "methods" in request:
-        return methods(resource_of(Svix("none"), [request["methods"]]))
+        names = [name for name in [request["methods"]] if name]
+        return methods(resource_of(Svix("none"), names))
     return call(request)
 
 

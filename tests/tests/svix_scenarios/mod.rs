@@ -39,7 +39,19 @@ const RESOURCES: &[&str] = &[
     "statistics",
 ];
 
-/// Calls of these resources that belong to another product: streams, and polling instead of
+/// The resources whose calls nobody makes: of other products (streams, and what sets up a whole
+/// account), and another name of what has its calls made by its newer one.
+const LEFT_OUT: &[&str] = &[
+    "autoconfigSubscription",
+    "connector",
+    "destination",
+    "environment",
+    "ingest",
+    "operationalWebhookEndpoint",
+    "streaming",
+];
+
+/// Calls of [`RESOURCES`] that belong to another product: streams, and polling instead of
 /// delivery.
 const ELSEWHERE: &[&str] = &["authentication.stream", "message.poller.", "StreamPoller"];
 
@@ -116,15 +128,22 @@ macro_rules! svix_scenarios {
     };
 }
 
-/// Every call of the SDK is made by one of the tests.
+/// Every call of the SDK, whatever resource a new version brings, is one that a test has to make
+/// before its [`World::end`], or one that is known to be left out.
 pub(crate) async fn no_call_is_left_out(sdk: SvixSdk) {
-    let mut driver = SvixDriver::start(sdk).await;
-    for resource in RESOURCES {
-        for call in driver.methods(resource).await {
-            let elsewhere = ELSEWHERE.iter().any(|part| call.contains(part));
-            assert!(elsewhere || maker(&call).is_some(), "{call}");
-        }
+    let calls = SvixDriver::start(sdk).await.methods("").await;
+    let resources: BTreeSet<&str> = calls.iter().filter_map(|call| resource_of(call)).collect();
+    let gone = RESOURCES.iter().find(|one| !resources.contains(*one));
+    assert_eq!(gone, None, "among {resources:?}");
+    for call in &calls {
+        let resource = resource_of(call).unwrap_or_default();
+        let known = RESOURCES.contains(&resource) && maker(call).is_some();
+        assert!(known || LEFT_OUT.contains(&resource), "nobody makes {call}");
     }
+}
+
+fn resource_of(call: &str) -> Option<&str> {
+    call.split_once('.').map(|(resource, _)| resource)
 }
 
 fn maker(call: &str) -> Option<&'static str> {
