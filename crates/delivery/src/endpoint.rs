@@ -9,8 +9,8 @@ use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits
 use crate::application::{full, taken};
 use crate::lane::Lane;
 use crate::{
-    Answer, Context, Delivery, DeliveryRow, EndpointVersionRow, Filter, JsonPath, Outcome,
-    SecretVersion, Trigger, Write, operational, secrets,
+    Answer, Context, Delivery, EndpointVersionRow, Filter, JsonPath, Outcome, SecretVersion,
+    Trigger, Write, operational, secrets,
 };
 
 /// An endpoint.
@@ -300,10 +300,9 @@ impl Delivery {
         if is && !was {
             config.disabled_at = Some(cx.now);
             // What waits is given up now, so whoever catches up must begin with it.
-            let is_for_it =
-                |row: &&DeliveryRow| row.endpoint == old.id && row.trigger != Trigger::Test;
-            let pending = self.queue.rows().filter(is_for_it);
-            let oldest = pending.map(|row| row.created).min();
+            let pending = self.queue.of_endpoint(old.id, Seq(0));
+            let pending = pending.filter(|hot| hot.row.trigger != Trigger::Test);
+            let oldest = pending.map(|hot| hot.row.created).min();
             config.fail_since = oldest.into_iter().chain(config.fail_since).min();
         } else if !is {
             (

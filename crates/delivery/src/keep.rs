@@ -113,10 +113,10 @@ impl Delivery {
         out: &mut Outcome,
     ) {
         let fits = |hot: &&Hot| {
-            let row = &hot.row;
-            row.endpoint == endpoint && row.created < created_before && hot.is_cancellable()
+            let made_before = hot.row.created < created_before;
+            made_before && hot.is_cancellable()
         };
-        let some = self.queue.iter_after(after).filter(fits);
+        let some = self.queue.of_endpoint(endpoint, after).filter(fits);
         let (messages, waiting): (Vec<Seq>, Vec<Seq>) = some
             .take(limits::CANCEL_SLICE_DELIVERIES)
             .map(|hot| (hot.row.message, hot.row.seq))

@@ -75,8 +75,8 @@ pub(crate) struct Queue {
     openings: BTreeSet<(Timestamp, Seq)>,
     /// The deliveries that must not overtake each other, by endpoint and what they have in common.
     orders: BTreeMap<(Seq, u64), BTreeSet<Seq>>,
-    /// How many are pending for each endpoint.
-    pending: BTreeMap<Seq, usize>,
+    /// All of them by endpoint.
+    by_endpoint: BTreeMap<Seq, BTreeSet<Seq>>,
     in_flight: usize,
 }
 
@@ -93,7 +93,7 @@ impl Queue {
             turns: 0,
             openings: BTreeSet::new(),
             orders: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            by_endpoint: BTreeMap::new(),
             in_flight: 0,
         }
     }
@@ -106,10 +106,12 @@ impl Queue {
         self.hot.values().map(|hot| &hot.row)
     }
 
-    /// Those behind that one, in order.
-    pub(crate) fn iter_after(&self, after: Seq) -> impl Iterator<Item = &Hot> {
+    /// Those of one endpoint behind that one, in order.
+    pub(crate) fn of_endpoint(&self, endpoint: Seq, after: Seq) -> impl Iterator<Item = &Hot> {
         let behind = (Bound::Excluded(after), Bound::Unbounded);
-        self.hot.range(behind).map(|(_, hot)| hot)
+        let ids = self.by_endpoint.get(&endpoint);
+        let ids = ids.into_iter().flat_map(move |ids| ids.range(behind));
+        ids.filter_map(|delivery| self.hot.get(delivery))
     }
 
     /// All of them, in order.
@@ -152,7 +154,8 @@ impl Queue {
     fn add(&mut self, row: DeliveryRow, token: Token) -> bool {
         let delivery = row.seq;
         self.by_message.insert((row.message, delivery));
-        *self.pending.entry(row.endpoint).or_default() += 1;
+        let of_endpoint = self.by_endpoint.entry(row.endpoint).or_default();
+        of_endpoint.insert(delivery);
         let first = order_of(&row).is_none_or(|order| {
             let order = self.orders.entry(order).or_default();
             order.insert(delivery);
@@ -169,7 +172,7 @@ impl Queue {
 
     /// How many are pending for that endpoint.
     pub(crate) fn pending_of(&self, endpoint: Seq) -> usize {
-        self.pending.get(&endpoint).copied().unwrap_or(0)
+        self.by_endpoint.get(&endpoint).map_or(0, BTreeSet::len)
     }
 
     /// How much an endpoint has to do.
@@ -300,10 +303,10 @@ impl Queue {
         self.by_message.remove(&(hot.row.message, delivery));
         self.timers
             .remove(&(hot.row.next_at.unwrap_or(Timestamp::ZERO), delivery));
-        if let Some(pending) = self.pending.get_mut(&hot.row.endpoint) {
-            *pending -= 1;
-            if *pending == 0 {
-                self.pending.remove(&hot.row.endpoint);
+        if let Some(of_endpoint) = self.by_endpoint.get_mut(&hot.row.endpoint) {
+            of_endpoint.remove(&delivery);
+            if of_endpoint.is_empty() {
+                self.by_endpoint.remove(&hot.row.endpoint);
             }
         }
         if let Some(order) = order_of(&hot.row) {
@@ -363,15 +366,17 @@ impl Queue {
         self.list(endpoint, now);
     }
 
-    /// The same for what waits, too. Looks at every pending delivery: endpoints are rarely deleted.
+    /// The same for what waits, too.
     pub(crate) fn all_due(&mut self, endpoint: Seq, now: Timestamp) {
         self.ready_due(endpoint, now);
-        for hot in self.hot.values() {
-            if hot.row.endpoint == endpoint && matches!(hot.phase, Phase::Waiting) {
+        for delivery in self.by_endpoint.get(&endpoint).into_iter().flatten() {
+            if let Some(hot) = self.hot.get(delivery)
+                && matches!(hot.phase, Phase::Waiting)
+            {
                 // The row keeps its time: a restart must find what memory holds.
                 let listed = hot.row.next_at.unwrap_or(now);
-                self.timers.remove(&(listed, hot.row.seq));
-                self.timers.insert((listed.min(now), hot.row.seq));
+                self.timers.remove(&(listed, *delivery));
+                self.timers.insert((listed.min(now), *delivery));
             }
         }
     }

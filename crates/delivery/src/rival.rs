@@ -157,9 +157,9 @@ impl Delivery {
         if self.rivals.held == 0 {
             return;
         }
-        let rows = self.queue.rows();
-        let rivals = rows.filter(|row| row.rivals && row.endpoint == endpoint);
-        let messages: Vec<Seq> = rivals.map(|row| row.message).collect();
+        let pending = self.queue.of_endpoint(endpoint, Seq(0));
+        let rivals = pending.filter(|hot| hot.row.rivals);
+        let messages: Vec<Seq> = rivals.map(|hot| hot.row.message).collect();
         for message in messages {
             self.release_held(message, cx, out);
         }

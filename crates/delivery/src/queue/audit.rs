@@ -40,9 +40,10 @@ impl Queue {
 
     fn audit_phases(&self, now: Timestamp, faults: &mut Vec<String>) {
         let timed: BTreeSet<Seq> = self.timers.iter().map(|(_, delivery)| *delivery).collect();
-        let mut pending: BTreeMap<Seq, usize> = BTreeMap::new();
+        let mut by_endpoint: BTreeMap<Seq, BTreeSet<Seq>> = BTreeMap::new();
         for (seq, hot) in &self.hot {
-            *pending.entry(hot.row.endpoint).or_default() += 1;
+            let of_endpoint = by_endpoint.entry(hot.row.endpoint).or_default();
+            of_endpoint.insert(*seq);
             let lane = self.lanes.get(&hot.row.endpoint);
             let queued = lane.is_some_and(|lane| lane.ready.contains(&place_of(&hot.row)));
             let ready = matches!(hot.phase, Phase::Ready);
@@ -60,8 +61,9 @@ impl Queue {
                 faults.push(format!("{seq} is {:?} before its time", hot.phase));
             }
         }
-        if pending != self.pending {
-            faults.push(format!("{pending:?} are pending, not {:?}", self.pending));
+        if by_endpoint != self.by_endpoint {
+            let found = &self.by_endpoint;
+            faults.push(format!("{by_endpoint:?} are pending, not {found:?}"));
         }
         if self.by_message.len() != self.hot.len() {
             faults.push("messages have deliveries that are gone".to_owned());
