@@ -268,7 +268,7 @@ impl Delivery {
         // There may be any number of them, so they end one by one as they come due.
         self.queue.all_due(id, cx.now);
         self.queue.steer(id, cx.now, Lane::end);
-        self.unpark(id, cx, out);
+        self.unpark(id, out);
     }
 
     pub(crate) fn endpoint(&self, id: Seq) -> Result<Arc<Endpoint>, Coded> {
@@ -327,7 +327,7 @@ impl Delivery {
             self.release_for(endpoint.id, cx, out);
         }
         if is && !was {
-            self.unpark(endpoint.id, cx, out);
+            self.unpark(endpoint.id, out);
         }
         let told = match (was, is) {
             (false, true) => operational::endpoint_disabled(&endpoint),

@@ -175,12 +175,11 @@ pub struct TaskSlice {
     pub failed: Option<Code>,
 }
 
-/// A slice that waits until its endpoint has less to do.
+/// A task that waits until its endpoint has less to do.
 #[derive(Debug)]
 pub(crate) struct Parked {
     token: Token,
     task: Seq,
-    slice: TaskSlice,
 }
 
 /// What a message has in common at an endpoint with those that must not overtake it.
@@ -279,7 +278,8 @@ impl Delivery {
             && slice.failed.is_none()
             && self.has_too_much_to_do(endpoint)
         {
-            let parked = Parked { token, task, slice };
+            // The slice is dropped: until there is room, much of it may have arrived.
+            let parked = Parked { token, task };
             self.parked.entry(endpoint).or_default().push(parked);
             return;
         }
@@ -338,7 +338,7 @@ impl Delivery {
         row
     }
 
-    /// One more delivery of each message, unless one is pending.
+    /// One more delivery of each message, unless one is pending that is tried more than once.
     fn replay(
         &mut self,
         endpoint: Seq,
@@ -348,8 +348,10 @@ impl Delivery {
     ) -> u64 {
         let mut made = 0;
         for (message, order_key) in messages {
-            let of_endpoint = |hot: &crate::queue::Hot| hot.row.endpoint == endpoint;
-            if self.queue.of_message(message).any(of_endpoint) {
+            let is_tried = |hot: &crate::queue::Hot| {
+                hot.row.endpoint == endpoint && hot.row.trigger.is_retried()
+            };
+            if self.queue.of_message(message).any(is_tried) {
                 continue;
             }
             let row = DeliveryRow {
@@ -370,15 +372,16 @@ impl Delivery {
             && self.queue.pending_of(endpoint) >= self.options.replays_waiting_max
     }
 
-    /// Takes the slices up again that waited until the endpoint has less to do.
-    pub(crate) fn unpark(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
+    /// Has the tasks go on that waited until the endpoint has less to do: whoever reads the store
+    /// for them looks again from where they are.
+    pub(crate) fn unpark(&mut self, endpoint: Seq, out: &mut Outcome) {
         if self.parked.is_empty() || self.has_too_much_to_do(endpoint) {
             return;
         }
         for one in self.parked.remove(&endpoint).unwrap_or_default() {
-            // These are for an endpoint and need nothing at hand.
-            let loaded = Loaded::default();
-            self.task_slice(one.token, one.task, one.slice, &loaded, cx, out);
+            let gone = || Answer::Refused(Coded::plain(Code::NotFound));
+            let task = self.config.task(one.task).cloned();
+            out.answer(one.token, task.map_or_else(gone, Answer::Task));
         }
     }
 }
