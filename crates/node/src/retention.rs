@@ -92,8 +92,8 @@ impl Node {
     pub async fn forget(&self) -> Result<(usize, usize), Coded> {
         let now = self.now();
         let payloads = self
-            .forget_by(true, move |reader, skip| {
-                reader.overdue_payloads(now, skip, limits::RETENTION_SLICE_MESSAGES)
+            .forget_by(true, move |reader, after| {
+                reader.overdue_payloads(now, after, limits::RETENTION_SLICE_MESSAGES)
             })
             .await?;
         let (mut messages, mut after) = (0, None);
@@ -117,29 +117,31 @@ impl Node {
         let kept = config.application(app).map(|found| found.retention.days);
         let days = kept.unwrap_or(limits::MESSAGE_RETENTION_DAYS_DEFAULT);
         let before = now.plus_ms(-i64::from(days) * limits::DAY_MS);
-        self.forget_by(false, move |reader, skip| {
-            reader.oldest_messages(app, before, skip, limits::RETENTION_SLICE_MESSAGES)
+        self.forget_by(false, move |reader, after| {
+            reader.oldest_messages(app, before, after, limits::RETENTION_SLICE_MESSAGES)
         })
         .await
     }
 
-    /// Slice by slice to the end of that list; how many went.
+    /// Slice by slice to the end of that list; how many went. What stays, because it is still to be
+    /// delivered, is not looked at again.
     async fn forget_by<L>(&self, payloads: bool, list: L) -> Result<usize, Coded>
     where
-        L: Fn(&mut dyn Reader, usize) -> StoreResult<Vec<Seq>> + Copy + Send + 'static,
+        L: Fn(&mut dyn Reader, Option<(Timestamp, Seq)>) -> StoreResult<Vec<(Timestamp, Seq)>>
+            + Copy
+            + Send
+            + 'static,
     {
-        // What stays, because it is still to be delivered, must not hide what comes after it.
-        let (mut gone, mut stayed) = (0, 0);
+        let (mut gone, mut after) = (0, None);
         let pass = Instant::now();
         loop {
-            let slice = self.read(move |reader| list(reader, stayed)).await?;
-            let listed = slice.len();
-            if listed == 0 {
+            let slice = self.read(move |reader| list(reader, after)).await?;
+            let Some(last) = slice.last() else {
                 return Ok(gone);
-            }
-            let went = self.gone(slice, payloads, pass).await?;
-            gone += went;
-            stayed += listed - went.min(listed);
+            };
+            after = Some(*last);
+            let slice = slice.into_iter().map(|(_, message)| message).collect();
+            gone += self.gone(slice, payloads, pass).await?;
         }
     }
 

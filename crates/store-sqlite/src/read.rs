@@ -6,6 +6,7 @@ mod delivery;
 mod event;
 mod event_type;
 mod flow;
+mod keep;
 mod refusal;
 mod restore;
 mod run;
@@ -221,14 +222,14 @@ impl Reader for SqliteReader {
     fn overdue_payloads(
         &mut self,
         now: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>> {
-        delivery::overdue_payloads(&self.db, now, skip, items).map_err(coded)
+    ) -> StoreResult<Vec<(Timestamp, Seq)>> {
+        keep::overdue_payloads(&self.db, now, after, items).map_err(coded)
     }
 
     fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>> {
-        delivery::message_applications(&self.db, after, items).map_err(coded)
+        keep::message_applications(&self.db, after, items).map_err(coded)
     }
 
     fn overdue_keys(
@@ -237,17 +238,17 @@ impl Reader for SqliteReader {
         now: Timestamp,
         items: usize,
     ) -> StoreResult<Vec<DedupeKey>> {
-        delivery::overdue_keys(&self.db, &keys, now, items).map_err(coded)
+        keep::overdue_keys(&self.db, &keys, now, items).map_err(coded)
     }
 
     fn oldest_messages(
         &mut self,
         app: Seq,
         before: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>> {
-        delivery::oldest_messages(&self.db, (app, before), skip, items).map_err(coded)
+    ) -> StoreResult<Vec<(Timestamp, Seq)>> {
+        keep::oldest_messages(&self.db, (app, before), after, items).map_err(coded)
     }
 
     fn dead_letters(&mut self, endpoint: Seq, page: Page) -> StoreResult<Vec<DeliveryRow>> {

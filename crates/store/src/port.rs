@@ -304,16 +304,16 @@ pub trait Reader: Send {
     fn message_of_sender(&mut self, app: Seq, id: &str) -> StoreResult<Option<Seq>>;
 
     /// Messages whose payload is kept for longer than it should be, those that are overdue longest
-    /// first, without the first `skip` of them.
+    /// first, with when it was to go; those behind `after`.
     ///
     /// # Errors
     /// As every read.
     fn overdue_payloads(
         &mut self,
         now: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>>;
+    ) -> StoreResult<Vec<(Timestamp, Seq)>>;
 
     /// The first of those keys whose windows have ended, ascending.
     ///
@@ -333,8 +333,8 @@ pub trait Reader: Send {
     /// As every read.
     fn message_applications(&mut self, after: Option<Seq>, items: usize) -> StoreResult<Vec<Seq>>;
 
-    /// The oldest messages of an application that came before an instant, oldest first, without the
-    /// first `skip` of them.
+    /// The oldest messages of an application that came before an instant, oldest first, with when
+    /// they came; those behind `after`.
     ///
     /// # Errors
     /// As every read.
@@ -342,9 +342,9 @@ pub trait Reader: Send {
         &mut self,
         app: Seq,
         before: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>>;
+    ) -> StoreResult<Vec<(Timestamp, Seq)>>;
 
     /// Deliveries to an endpoint that were given up, newest first (or oldest first if the page
     /// says so).

@@ -1,6 +1,5 @@
 //! Messages, deliveries and attempts.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use dunlin_delivery::{
     RepeatRow, TallyRow, Trigger,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Restored};
-use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
+use dunlin_types::{Seq, Timestamp, limits};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::restore::each;
@@ -166,98 +165,6 @@ pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<O
         }
     }
     Ok(None)
-}
-
-pub(super) fn overdue_payloads(
-    db: &Connection,
-    now: Timestamp,
-    skip: usize,
-    items: usize,
-) -> Result<Vec<Seq>> {
-    let sql = "SELECT seq FROM message WHERE enc <> 64 AND expires <= ?1 ORDER BY expires, seq \
-         LIMIT ?2 OFFSET ?3";
-    let values = [now.ms(), whole(items), whole(skip)];
-    let found = list(db, sql, values, |row| col_seq(row, 0))?;
-    fetch(db, &found, &OF_PAYLOADS)?;
-    Ok(found)
-}
-
-pub(super) fn overdue_keys(
-    db: &Connection,
-    keys: &RangeInclusive<DedupeKey>,
-    now: Timestamp,
-    items: usize,
-) -> Result<Vec<DedupeKey>> {
-    // Reads the rows of that part one after the other: an index by their ends would cost every
-    // write more than this costs all of them.
-    let sql = "SELECT key FROM dedupe WHERE key BETWEEN ?1 AND ?2 AND expires <= ?3 \
-               ORDER BY key LIMIT ?4";
-    let values = (keys.start().0, keys.end().0, now.ms(), whole(items));
-    list(db, sql, values, |row| Ok(DedupeKey(row.get(0)?)))
-}
-
-pub(super) fn message_applications(
-    db: &Connection,
-    after: Option<Seq>,
-    items: usize,
-) -> Result<Vec<Seq>> {
-    // From one application to the next by the index: a list without repeats would read it whole.
-    let sql = "SELECT app FROM message WHERE app > ?1 ORDER BY app LIMIT 1";
-    let mut next = db.prepare_cached(sql)?;
-    let (mut apps, mut last) = (Vec::new(), after.map_or(-1, int));
-    while apps.len() < items {
-        let Some(app) = next.query_row([last], |row| col_seq(row, 0)).optional()? else {
-            break;
-        };
-        last = int(app);
-        apps.push(app);
-    }
-    Ok(apps)
-}
-
-pub(super) fn oldest_messages(
-    db: &Connection,
-    (app, before): (Seq, Timestamp),
-    skip: usize,
-    items: usize,
-) -> Result<Vec<Seq>> {
-    // The oldest are looked at, whatever their age: the list ends where they are too young.
-    let sql = "SELECT seq, at FROM message WHERE app = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3";
-    let rows = list(db, sql, [int(app), whole(items), whole(skip)], |row| {
-        Ok((col_seq(row, 0)?, col_at(row, 1)?))
-    })?;
-    let old = rows.into_iter().take_while(|(_, at)| *at < before);
-    let old: Vec<Seq> = old.map(|(seq, _)| seq).collect();
-    fetch(db, &old, &OF_PAYLOADS)?;
-    fetch(db, &old, &OF_MESSAGES)?;
-    Ok(old)
-}
-
-/// What the writer reads where a payload goes; to the last byte, which is on the last page.
-const OF_PAYLOADS: [&str; 4] = [
-    "SELECT substr(body, -1), substr(params, -1) FROM message WHERE seq = ?1",
-    "SELECT enc FROM repeat WHERE message = ?1",
-    "SELECT substr(bytes, -1) FROM payload WHERE id = ?1 * 4",
-    "SELECT substr(response, -1) FROM attempt WHERE message = ?1",
-];
-/// And besides where the whole message goes.
-const OF_MESSAGES: [&str; 1] = ["SELECT state FROM delivery WHERE message = ?1"];
-
-/// Reads rows that are about to go, for nothing but the pages that they are on: what has not been
-/// used for months comes from disk, and the writer would wait for it with everybody behind it.
-fn fetch(db: &Connection, messages: &[Seq], reads: &[&str]) -> Result<()> {
-    for sql in reads {
-        let mut statement = db.prepare_cached(sql)?;
-        for message in messages {
-            let mut rows = statement.query([int(*message)])?;
-            while rows.next()?.is_some() {}
-        }
-    }
-    Ok(())
-}
-
-fn whole(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) fn dead_letters(db: &Connection, endpoint: Seq, page: Page) -> Result<Vec<DeliveryRow>> {

@@ -233,12 +233,14 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
         let found = reader.message_of_sender(Seq(1), &sender).unwrap();
         out.push(format!("{found:?}"));
         let before = rows::at(seq.0);
-        let skip = seq.0 as usize % 3;
-        let overdue = reader
-            .overdue_payloads(rows::at(seq.0 + 90), skip, 5)
-            .unwrap();
-        let oldest = reader.oldest_messages(Seq(1), before, skip, 3).unwrap();
-        out.push(format!("{overdue:?} {oldest:?}"));
+        let now = rows::at(seq.0 + 90);
+        let mut after = (None, None);
+        for _ in 0..3 {
+            let overdue = reader.overdue_payloads(now, after.0, 2).unwrap();
+            let oldest = reader.oldest_messages(Seq(1), before, after.1, 2).unwrap();
+            out.push(format!("{overdue:?} {oldest:?}"));
+            after = (overdue.last().copied(), oldest.last().copied());
+        }
     }
     out
 }

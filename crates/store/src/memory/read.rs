@@ -361,16 +361,17 @@ impl Reader for MemoryReader {
     fn overdue_payloads(
         &mut self,
         now: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>> {
+    ) -> StoreResult<Vec<(Timestamp, Seq)>> {
         let state = locked(&self.state);
         let overdue = state.messages.values();
         let overdue = overdue.filter(|one| !one.expired && one.expires <= now);
-        let mut overdue: Vec<_> = overdue.map(|one| (one.expires, one.seq)).collect();
-        overdue.sort_unstable();
-        let rest = overdue.into_iter().map(|one| one.1).skip(skip);
-        Ok(rest.take(items).collect())
+        let overdue = overdue.map(|one| (one.expires, one.seq));
+        let mut rest: Vec<_> = overdue.filter(|one| Some(*one) > after).collect();
+        rest.sort_unstable();
+        rest.truncate(items);
+        Ok(rest)
     }
 
     fn overdue_keys(
@@ -396,13 +397,15 @@ impl Reader for MemoryReader {
         &mut self,
         app: Seq,
         before: Timestamp,
-        skip: usize,
+        after: Option<(Timestamp, Seq)>,
         items: usize,
-    ) -> StoreResult<Vec<Seq>> {
+    ) -> StoreResult<Vec<(Timestamp, Seq)>> {
         let state = locked(&self.state);
         let old = state.messages.values();
         let old = old.filter(|one| one.app == app && one.at < before);
-        Ok(old.map(|one| one.seq).skip(skip).take(items).collect())
+        let rest = old.map(|one| (one.at, one.seq));
+        let rest = rest.filter(|one| after.is_none_or(|after| one.1 > after.1));
+        Ok(rest.take(items).collect())
     }
 
     fn dead_letters(&mut self, endpoint: Seq, slice: Page) -> StoreResult<Vec<DeliveryRow>> {
