@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_delivery::{
     Answer, Config, DeliveryRow, DeliveryState, Input, Message, TaskFilter, TaskKind, TaskRow,
-    TaskSlice, TaskStatus, Verdict, broadcast_slice, hour_of, order_key, verdict,
+    TaskSlice, TaskStatus, Verdict, broadcast_slice, fate, hour_of, order_key, verdict,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Reader, StoreResult};
 use dunlin_types::{Code, Coded, Seq, limits};
@@ -136,41 +136,26 @@ fn walk<T>(
     Ok(slice)
 }
 
-/// Deliveries that were given up, of messages within the span.
+/// What was given up of messages within the span, and has not arrived otherwise.
 fn failed(reader: &mut dyn Reader, config: &Config, task: &TaskRow) -> StoreResult<TaskSlice> {
     let Some(endpoint) = task.endpoint else {
-        return Ok(nothing());
+        return Ok(TaskSlice {
+            ended: true,
+            ..TaskSlice::default()
+        });
     };
-    let rows = reader.dead_letters(endpoint, page(task))?;
+    let rows = reader.dead_letters(endpoint, task.filter.since, page(task))?;
     let place = |row: &DeliveryRow| row.seq;
     walk(task, rows, place, |row| {
         let Some(message) = reader.message(row.message)? else {
             return Ok(Looked::default());
         };
-        let newest = newest_at(reader, &message, endpoint)?;
-        let still_failed = newest.is_some_and(|newest| newest.seq == row.seq);
-        let wanted = still_failed && within(task, &message);
+        let key = || key_of(config, endpoint, &message);
         Ok(Looked {
             bytes: message.bytes(),
-            found: wanted.then(|| (message.seq, key_of(config, endpoint, &message))),
+            found: within(task, &message).then(|| (message.seq, key())),
         })
     })
-}
-
-fn nothing() -> TaskSlice {
-    TaskSlice {
-        ended: true,
-        ..TaskSlice::default()
-    }
-}
-
-fn newest_at(
-    reader: &mut dyn Reader,
-    message: &Message,
-    endpoint: Seq,
-) -> StoreResult<Option<DeliveryRow>> {
-    let rows = reader.deliveries_of(message.seq)?;
-    Ok(rows.into_iter().rfind(|row| row.endpoint == endpoint))
 }
 
 fn within(task: &TaskRow, message: &Message) -> bool {
@@ -253,18 +238,19 @@ fn wanted(
     let Some(found) = config.endpoint(endpoint) else {
         return Ok(false);
     };
-    let newest = newest_at(reader, message, endpoint)?;
-    let state = newest.as_ref().map(|row| row.state);
+    let rows = reader.deliveries_of(message.seq)?;
+    let tells = fate(rows.iter().filter(|row| row.endpoint == endpoint));
+    let state = tells.map(|row| row.state);
     let matches = || verdict(&found.config, message) == Verdict::Matched;
     Ok(match task.kind {
-        TaskKind::ReplayMissing => newest.is_none() && matches(),
+        TaskKind::ReplayMissing => tells.is_none() && matches(),
         TaskKind::CatchUp => match state {
             None => matches(),
             Some(state) => state == DeliveryState::Failed,
         },
-        TaskKind::BulkReplay => match newest {
+        TaskKind::BulkReplay => match tells {
             None => false,
-            Some(row) => fits(reader, task, &row)?,
+            Some(row) => fits(reader, task, row)?,
         },
         _ => true,
     })

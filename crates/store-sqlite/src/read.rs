@@ -33,6 +33,8 @@ use crate::open;
 use crate::pack::{blob, seq};
 use crate::seal::Seal;
 
+pub(crate) use delivery::deliveries_at;
+
 /// Reads committed rows.
 pub(crate) struct SqliteReader {
     db: Connection,
@@ -251,8 +253,13 @@ impl Reader for SqliteReader {
         keep::oldest_messages(&self.db, (app, before), after, items).map_err(coded)
     }
 
-    fn dead_letters(&mut self, endpoint: Seq, page: Page) -> StoreResult<Vec<DeliveryRow>> {
-        delivery::dead_letters(&self.db, endpoint, page).map_err(coded)
+    fn dead_letters(
+        &mut self,
+        endpoint: Seq,
+        since: Option<Timestamp>,
+        page: Page,
+    ) -> StoreResult<Vec<DeliveryRow>> {
+        self.together(|db| delivery::dead_letters(db, endpoint, since, page))
     }
 
     fn tallies(&mut self, endpoint: Seq, from: u32, until: u32) -> StoreResult<Vec<TallyRow>> {

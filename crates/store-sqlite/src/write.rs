@@ -30,9 +30,10 @@ enum Hot {
     Attempt,
     Tally,
     Label,
+    OneOfSeveral,
 }
 
-const HOT: [&str; 11] = [
+const HOT: [&str; 12] = [
     "INSERT INTO step (seq, run, prev, kind, flags, item, attempt, due, id, name, queued, started, \
      ended, enc, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     "INSERT INTO event (seq, name, kind, ref, at, ts, ulid, ext_id, v, user_enc, user, enc, body) \
@@ -57,6 +58,7 @@ const HOT: [&str; 11] = [
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (endpoint, hour) DO UPDATE SET \
      succeeded = ?3, failed = ?4, cancelled = ?5, attempts_failed = ?6",
     "INSERT OR IGNORE INTO message_label (label, message) VALUES (?1, ?2)",
+    "SELECT again NOT NULL FROM delivery WHERE seq = ?1",
 ];
 
 /// The rows of one transaction on their way in.

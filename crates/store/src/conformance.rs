@@ -6,6 +6,7 @@
 
 mod access;
 mod content;
+mod dead_letters;
 mod event_types;
 mod flow;
 mod flow_rows;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use access::*;
 pub use content::*;
+pub use dead_letters::*;
 pub use event_types::*;
 pub use flow::*;
 pub use refusals::*;
@@ -74,6 +76,8 @@ macro_rules! conformance_tests {
             refusals_are_kept_up_to_a_bound_and_counted
             what_scripts_printed_goes_with_the_content
             applications_are_listed_as_long_as_there_are_messages_of_them
+            what_was_given_up_is_listed_once_and_until_it_arrives
+            what_was_given_up_is_listed_from_an_instant_on
         }
     };
     (@each $make:expr; $($story:ident)*) => {

@@ -346,14 +346,17 @@ pub trait Reader: Send {
         items: usize,
     ) -> StoreResult<Vec<(Timestamp, Seq)>>;
 
-    /// Deliveries to an endpoint that were given up, newest first (or oldest first if the page
-    /// says so).
+    /// Deliveries to an endpoint that were given up and whose message did not arrive there by
+    /// another one nor is still tried: those that [`delivery::fate`] names. Newest first (or oldest
+    /// first if the page says so); of messages from `since` on only, which costs the same however
+    /// many there are of older ones.
     ///
     /// # Errors
     /// As every read.
     fn dead_letters(
         &mut self,
         endpoint: Seq,
+        since: Option<Timestamp>,
         page: Page,
     ) -> StoreResult<Vec<delivery::DeliveryRow>>;
 

@@ -287,7 +287,7 @@ async fn dead_letters(
     let with_content = asked.flag("with_content", false)?;
     let slice = api.node.read(move |reader| {
         let read = |page| {
-            let rows = reader.dead_letters(endpoint, page)?;
+            let rows = reader.dead_letters(endpoint, None, page)?;
             let mut joined = Vec::with_capacity(rows.len());
             for row in rows {
                 joined.push((row.clone(), reader.message(row.message)?));

@@ -20,6 +20,7 @@ mod reasons;
 mod receiver;
 mod refusals;
 mod repeats;
+mod replays;
 mod retention;
 mod schemes;
 mod selections;

@@ -167,10 +167,20 @@ pub(super) fn message_of_sender(db: &Connection, app: Seq, id: &str) -> Result<O
     Ok(None)
 }
 
-pub(super) fn dead_letters(db: &Connection, endpoint: Seq, page: Page) -> Result<Vec<DeliveryRow>> {
+pub(super) fn dead_letters(
+    db: &Connection,
+    endpoint: Seq,
+    since: Option<Timestamp>,
+    page: Page,
+) -> Result<Vec<DeliveryRow>> {
     let page = page_sql(page, "seq");
-    let sql = format!("SELECT {COLUMNS} FROM delivery WHERE state = 2 AND endpoint = ?1{page}");
-    list(db, &sql, [int(endpoint)], row)
+    // A delivery comes after its message, so the list begins there; older messages may be behind.
+    let first = since.map_or(Ok(0), |since| first_at(db, "message", since))?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM delivery WHERE state = 2 AND again IS NOT 1 AND endpoint = ?1 \
+         AND seq >= ?2 AND message >= ?2{page}"
+    );
+    list(db, &sql, [int(endpoint), first], row)
 }
 
 pub(super) fn tallies(
@@ -326,6 +336,18 @@ pub(super) fn repeats(db: &Connection, message: Seq, page: Page) -> Result<Vec<R
 pub(super) fn deliveries_of(db: &Connection, message: Seq) -> Result<Vec<DeliveryRow>> {
     let sql = format!("SELECT {COLUMNS} FROM delivery WHERE message = ?1 ORDER BY seq");
     list(db, &sql, [int(message)], row)
+}
+
+/// Those to one endpoint.
+pub(crate) fn deliveries_at(
+    db: &Connection,
+    message: Seq,
+    endpoint: Seq,
+) -> Result<Vec<DeliveryRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM delivery WHERE message = ?1 AND +endpoint = ?2 ORDER BY seq"
+    );
+    list(db, &sql, [int(message), int(endpoint)], row)
 }
 
 pub(super) fn delivery(db: &Connection, seq: Seq) -> Result<Option<DeliveryRow>> {

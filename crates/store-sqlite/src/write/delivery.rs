@@ -1,8 +1,8 @@
 //! Rows of the delivery core.
 
 use dunlin_delivery::{
-    AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, Endpoint, EndpointVersionRow, Message,
-    RepeatRow, SecretVersion, Source, Write,
+    AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
+    EndpointVersionRow, Message, RepeatRow, SecretVersion, Source, Trigger, Write, fate,
 };
 use dunlin_types::{Code, Seq, Timestamp};
 use rusqlite::{Result, params};
@@ -11,6 +11,7 @@ use super::{Hot, Rows};
 use crate::json::{ApplicationJson, EndpointJson, SourceJson, text};
 use crate::label::Label;
 use crate::pack::{PLAIN, Part, inline, int, ms, opt_int};
+use crate::read::deliveries_at;
 use crate::seal::of_owner;
 
 impl Rows<'_> {
@@ -213,6 +214,36 @@ impl Rows<'_> {
             row.rivals,
             row.order_key.map(u64::cast_signed),
         ])?;
+        let told_anew = match row.trigger {
+            Trigger::Manual | Trigger::Replay => true,
+            // These come before all others of their message and endpoint, and mostly there are
+            // none: that must cost next to nothing.
+            Trigger::Scheduled | Trigger::Test => {
+                row.state != DeliveryState::Pending
+                    && self
+                        .hot(Hot::OneOfSeveral)?
+                        .query_row([int(row.seq)], |row| row.get(0))?
+            }
+        };
+        match told_anew {
+            true => self.fate(row.message, row.endpoint),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes by which of several deliveries it is told how a message fared at an endpoint.
+    fn fate(&self, message: Seq, endpoint: Seq) -> Result<()> {
+        let rows = deliveries_at(self.db, message, endpoint)?;
+        if rows.len() < 2 {
+            return Ok(());
+        }
+        let tells = fate(&rows).map(|row| row.seq);
+        let mut note = self
+            .db
+            .prepare_cached("UPDATE delivery SET again = ?2 WHERE seq = ?1 AND again IS NOT ?2")?;
+        for row in &rows {
+            note.execute(params![int(row.seq), Some(row.seq) != tells])?;
+        }
         Ok(())
     }
 

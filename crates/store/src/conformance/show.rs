@@ -225,8 +225,10 @@ fn lists(reader: &mut dyn Reader, page: Page) -> Vec<String> {
                 out.push(format!("{:?}", reader.attempts(&filter, page).unwrap()));
             }
         }
-        let dead = reader.dead_letters(Seq(seq.0 % 11), page).unwrap();
-        out.push(format!("{dead:?}"));
+        for since in [None, Some(rows::at(seq.0))] {
+            let dead = reader.dead_letters(Seq(seq.0 % 11), since, page).unwrap();
+            out.push(format!("{dead:?}"));
+        }
         let tallies = reader.tallies(Seq(seq.0 % 3), 1, seq.0 as u32).unwrap();
         out.push(format!("{tallies:?}"));
         let sender = format!("evt_{seq}", seq = seq.0);

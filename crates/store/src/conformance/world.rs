@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_delivery as delivery;
-use dunlin_delivery::{DedupeRow, DeliveryRow, EndpointVersionRow};
+use dunlin_delivery::{DedupeRow, DeliveryRow, EndpointVersionRow, Trigger};
 use dunlin_engine as engine;
 use dunlin_engine::LifecycleRow;
 use dunlin_types::{DedupeKey, Lifecycle, Seq};
@@ -265,6 +265,9 @@ impl World {
 
     fn put_delivery(&mut self, n: u64, pick: usize, of: Seq, out: &mut Vec<delivery::Write>) {
         let known = self.deliveries.len();
+        if of == Seq(0) {
+            return;
+        }
         let row = if pick.is_multiple_of(3) && known > 0 {
             let old = &mut self.deliveries[pick % known];
             // What a delivery is made as it stays.
@@ -273,11 +276,24 @@ impl World {
             (old.ended, old.code) = (new.ended, new.code);
             old.clone()
         } else {
-            let row = rows::delivery(n, Seq(n), of);
+            let row = self.new_delivery(n, pick, of);
             self.deliveries.push(row.clone());
             row
         };
         out.push(delivery::Write::Delivery(row));
+    }
+
+    /// Of a message that goes there for the first time or, by hand, once more.
+    fn new_delivery(&self, n: u64, pick: usize, of: Seq) -> DeliveryRow {
+        let mut row = rows::delivery(n, Seq(n), of);
+        if let Some(old) = self.deliveries.get(pick).filter(|_| n.is_multiple_of(2)) {
+            (row.message, row.endpoint) = (old.message, old.endpoint);
+        }
+        let same = |old: &DeliveryRow| (old.message, old.endpoint) == (row.message, row.endpoint);
+        if self.deliveries.iter().any(same) {
+            row.trigger = [Trigger::Manual, Trigger::Replay][pick % 2];
+        }
+        row
     }
 
     fn endpoint(&mut self, n: u64, pick: usize, out: &mut Vec<delivery::Write>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dunlin_delivery::{
     AttemptResult, AttemptRow, DeliveryRow, DeliveryState, EndpointVersionRow, Message, RefusalRow,
-    RepeatRow, TallyRow,
+    RepeatRow, TallyRow, fate,
 };
 use dunlin_engine::config::{AppRow, FunctionRow, Limit};
 use dunlin_engine::step::StepRow;
@@ -106,6 +106,13 @@ impl State {
             LoggedEvent::Full(event) => Some(Arc::clone(event)),
             LoggedEvent::Lifecycle(_) => None,
         }
+    }
+
+    /// A message's deliveries, in order.
+    fn deliveries_of(&self, message: Seq) -> impl Iterator<Item = &DeliveryRow> {
+        let all = (message, Seq(0))..=(message, Seq(u64::MAX));
+        let places = self.message_deliveries.range(all);
+        places.filter_map(|(_, seq)| self.deliveries.get(seq))
     }
 
     fn event_of(&self, id: Ulid) -> Option<Seq> {
@@ -408,12 +415,27 @@ impl Reader for MemoryReader {
         Ok(rest.take(items).collect())
     }
 
-    fn dead_letters(&mut self, endpoint: Seq, slice: Page) -> StoreResult<Vec<DeliveryRow>> {
+    fn dead_letters(
+        &mut self,
+        endpoint: Seq,
+        since: Option<Timestamp>,
+        slice: Page,
+    ) -> StoreResult<Vec<DeliveryRow>> {
+        let state = locked(&self.state);
         let keep = |row: &DeliveryRow| {
             let dead = row.endpoint == endpoint && row.state == DeliveryState::Failed;
-            dead.then(|| row.clone())
+            let is_new = || {
+                let message = state.messages.get(&row.message);
+                message.is_some_and(|message| within(message.at, since, None))
+            };
+            let tells = || {
+                let there = state.deliveries_of(row.message);
+                fate(there.filter(|one| one.endpoint == endpoint)).map(|one| one.seq)
+            };
+            let listed = dead && (since.is_none() || is_new()) && tells() == Some(row.seq);
+            listed.then(|| row.clone())
         };
-        Ok(page(&locked(&self.state).deliveries, slice, keep))
+        Ok(page(&state.deliveries, slice, keep))
     }
 
     fn tallies(&mut self, endpoint: Seq, from: u32, until: u32) -> StoreResult<Vec<TallyRow>> {
@@ -458,12 +480,8 @@ impl Reader for MemoryReader {
     }
 
     fn deliveries_of(&mut self, message: Seq) -> StoreResult<Vec<DeliveryRow>> {
-        let state = locked(&self.state);
-        let all = state
-            .message_deliveries
-            .range((message, Seq(0))..=(message, Seq(u64::MAX)));
-        Ok(all
-            .filter_map(|(_, seq)| state.deliveries.get(seq))
+        Ok(locked(&self.state)
+            .deliveries_of(message)
             .cloned()
             .collect())
     }
