@@ -140,7 +140,7 @@ async fn a_message_for_an_endpoint_that_hangs_says_that_its_places_are_taken() {
 async fn a_message_behind_another_of_its_key_names_that_and_what_it_waits_for() {
     let server = server().await;
     let receiver = Receiver::answering(500).await;
-    let fields = json!({"url": receiver.url, "orderingKey": "order"});
+    let fields = json!({"url": receiver.url, "orderingKey": "order", "retrySchedule": [3600]});
     server.endpoint(fields).await;
     let first = send(&server, json!({})).await;
     server.node.idle().await;
