@@ -112,7 +112,7 @@ impl Refused {
                 "error_code": code,
             }),
             Shape::Svix => json!({
-                "code": svix_word(self.status),
+                "code": svix_word(self.status, self.error.code),
                 "detail": more.detail.unwrap_or_else(|| text.as_str().into()),
                 "error_code": code,
             }),
@@ -256,8 +256,9 @@ fn dodo_word(status: StatusCode) -> &'static str {
     }
 }
 
-fn svix_word(status: StatusCode) -> &'static str {
+fn svix_word(status: StatusCode, code: Code) -> &'static str {
     match status.as_u16() {
+        _ if code == Code::SecretsTooMany => "limit_reached",
         401 => "authentication_failed",
         403 => "insufficient_access",
         404 => "not_found",

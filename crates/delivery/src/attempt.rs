@@ -1,16 +1,16 @@
 //! Attempts: when one starts, and what its end means for the delivery and the endpoint.
 
 use bytes::Bytes;
-use dunlin_types::{Code, Coded, Ksuid, Seq, Timestamp, Token, limits};
+use dunlin_types::{Code, Coded, Seq, Timestamp, Token, limits};
 
 use crate::accept::message_id;
 use crate::lane::Lane;
 use crate::queue::{Hot, Phase};
 use crate::schedule::{self, Pace};
 use crate::{
-    Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow, Attempted,
-    Context, Control, Delivery, DeliveryState, Effect, Emit, Loaded, Outcome, Trigger, Write,
-    operational,
+    AboutMessage, Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow,
+    Attempted, Context, Control, Delivery, DeliveryRow, DeliveryState, Effect, Emit, Loaded,
+    Outcome, Trigger, Write, operational,
 };
 
 /// The attempt itself, without what came of it.
@@ -21,7 +21,8 @@ struct Tried {
     ended: Timestamp,
     headers: AttemptHeaders,
     logs: Vec<String>,
-    event_type: Option<String>,
+    about: Option<AboutMessage>,
+    endpoint_version: u32,
 }
 
 /// What came of it, as its row tells.
@@ -237,8 +238,10 @@ impl Delivery {
             _ if pace.status == 410 => Some("the receiver answered 410 Gone"),
             _ => None,
         };
-        let endpoint = self.queue.get(tried.delivery).map(|hot| hot.row.endpoint);
-        if let (Some(endpoint), Some(reason)) = (endpoint, reason) {
+        // A sample is nobody's traffic, and what the endpoint was like before says nothing of it.
+        let row = self.queue.get(tried.delivery).map(|hot| &hot.row);
+        let row = row.filter(|row| row.trigger != Trigger::Test && self.is_as_tried(row, &tried));
+        if let (Some(endpoint), Some(reason)) = (row.map(|row| row.endpoint), reason) {
             self.disable_endpoint(endpoint, reason, None, cx, out);
         }
         let report = answered(pace.status, response);
@@ -296,7 +299,7 @@ impl Delivery {
         let delay = if stop || !open || !trigger.is_retried() {
             None
         } else {
-            let delays = self.delays_of(id, tried.event_type.as_deref());
+            let delays = self.delays_of(id, tried.about.as_ref());
             let flat = self.options.retry_interval_ms;
             let jitter = schedule::jitter(cx.seed, row.seq);
             schedule::delay_ms(delays, tries, pace, flat, jitter)
@@ -320,11 +323,17 @@ impl Delivery {
         self.finish(tried, report, next, cx, out);
     }
 
+    /// Whether the endpoint is still what the attempt was made at.
+    fn is_as_tried(&self, row: &DeliveryRow, tried: &Tried) -> bool {
+        let endpoint = self.config.endpoint(row.endpoint);
+        endpoint.is_some_and(|found| found.version == tried.endpoint_version)
+    }
+
     /// The delays between the attempts of a message of that type at that endpoint.
-    fn delays_of(&self, endpoint: Seq, event_type: Option<&str>) -> &[i64] {
+    fn delays_of(&self, endpoint: Seq, about: Option<&AboutMessage>) -> &[i64] {
         let own = self.config.endpoint(endpoint);
         let own = own.and_then(|found| found.config.retry_schedule_ms.as_deref());
-        let of_type = || self.config.event_type_schedule_ms(event_type?);
+        let of_type = || self.config.event_type_schedule_ms(&about?.event_type);
         own.or_else(of_type).unwrap_or(&limits::DELIVERY_DELAYS_MS)
     }
 
@@ -380,13 +389,21 @@ impl Delivery {
                 Next::End(_) => None,
             },
         };
-        let message = message_id(hot.row.created, hot.row.message);
+        let received = tried
+            .about
+            .as_ref()
+            .map_or(hot.row.created, |about| about.at);
+        let message = message_id(received, hot.row.message);
         if hot.token != Token::NONE {
             let attempt = Box::new(attempt.clone());
             out.answer(hot.token, Answer::Tested { message, attempt });
         }
         let given_up = matches!(next, Next::End(DeliveryState::Failed));
-        self.tell_of(&attempt, given_up, message, cx, out);
+        let event_id = tried
+            .about
+            .map_or_else(String::new, |about| about.provider_id);
+        let of = operational::Subject { message, event_id };
+        self.tell_of(&attempt, given_up, of, cx, out);
         out.writes.push(Write::Attempt(Box::new(attempt)));
         match next {
             Next::At(at) => {
@@ -405,20 +422,21 @@ impl Delivery {
         &mut self,
         attempt: &AttemptRow,
         given_up: bool,
-        message: Ksuid,
+        of: operational::Subject,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) {
         let failed = attempt.result == AttemptResult::Failed;
+        let arrived = attempt.result == AttemptResult::Succeeded;
         let event_type = match attempt.attempt_no {
             _ if !attempt.trigger.is_retried() => return,
             _ if failed && given_up => "message.attempt.exhausted",
             limits::FAILING_ATTEMPTS if failed => "message.attempt.failing",
-            no if !failed && no > limits::FAILING_ATTEMPTS => "message.attempt.recovered",
+            no if arrived && no > limits::FAILING_ATTEMPTS => "message.attempt.recovered",
             _ => return,
         };
         if let Ok(endpoint) = self.endpoint(attempt.endpoint) {
-            let told = operational::attempt(event_type, &endpoint, attempt, &message.to_string());
+            let told = operational::attempt(event_type, &endpoint, attempt, &of);
             self.tell(told, cx, out);
         }
     }
@@ -470,7 +488,8 @@ fn split(attempted: Attempted) -> (Tried, AttemptOutcome) {
         ended: attempted.ended,
         headers: attempted.headers,
         logs: attempted.logs,
-        event_type: attempted.event_type,
+        about: attempted.about,
+        endpoint_version: attempted.endpoint_version,
     };
     (tried, attempted.outcome)
 }

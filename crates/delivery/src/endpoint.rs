@@ -193,11 +193,29 @@ impl Delivery {
     pub(crate) fn update_endpoint(
         &mut self,
         id: Seq,
-        config: EndpointConfig,
+        mut config: EndpointConfig,
+        was_disabled: bool,
         cx: &mut Context<'_>,
         out: &mut Outcome,
     ) -> Result<Answer, Coded> {
         let old = self.endpoint(id)?;
+        if config.disabled == was_disabled {
+            // Left as it was read: what its receiver did meanwhile stays, and why it is disabled.
+            let EndpointConfig {
+                disabled,
+                disabled_at,
+                fail_since,
+                ..
+            } = *old.config;
+            let disabled_reason = old.config.disabled_reason.clone();
+            config = EndpointConfig {
+                disabled,
+                disabled_reason,
+                disabled_at,
+                fail_since,
+                ..config
+            };
+        }
         if config.app != old.config.app {
             let detail = "an endpoint stays with its application";
             return Err(Coded::new(Code::BadRequest, detail));
@@ -226,7 +244,7 @@ impl Delivery {
         out: &mut Outcome,
     ) -> Result<Answer, Coded> {
         let mut endpoint = Endpoint::clone(&*self.endpoint(id)?);
-        endpoint.secrets = secrets::rotated(&endpoint.secrets, secret, grace_ms, now);
+        endpoint.secrets = secrets::rotated(&endpoint.secrets, secret, grace_ms, now)?;
         endpoint.updated = now;
         // Secrets are no part of a version: no question about the past needs them.
         Ok(Answer::Endpoint(self.put_endpoint(endpoint, out)))

@@ -237,6 +237,9 @@ pub enum Input {
         endpoint: Seq,
         /// Its new fields; the application cannot change.
         config: Box<EndpointConfig>,
+        /// Whether it was disabled in the fields that these were made of. Who leaves that as it was
+        /// does not undo what a receiver has done since.
+        was_disabled: bool,
     },
     /// Remove an endpoint; what is pending for it is cancelled.
     DeleteEndpoint {
@@ -312,6 +315,8 @@ pub struct Attempted {
     pub delivery: Seq,
     /// Its number, as the effect named it. An attempt that was given up is told apart by it.
     pub attempt_no: u8,
+    /// The version of the endpoint that it was made at.
+    pub endpoint_version: u32,
     /// What happened.
     pub outcome: AttemptOutcome,
     /// The URL that was asked, after the transformation.
@@ -324,8 +329,19 @@ pub struct Attempted {
     pub headers: AttemptHeaders,
     /// What the transformation wrote to its console.
     pub logs: Vec<String>,
-    /// The message's type, unless it arrived.
-    pub event_type: Option<String>,
+    /// What the message is, unless it arrived at once or could not be read.
+    pub about: Option<AboutMessage>,
+}
+
+/// What of a message the end of an attempt needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AboutMessage {
+    /// Its type.
+    pub event_type: String,
+    /// When it came in.
+    pub at: Timestamp,
+    /// The id its sender gave; empty for none.
+    pub provider_id: String,
 }
 
 /// How an attempt ended.

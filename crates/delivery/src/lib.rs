@@ -56,7 +56,7 @@ pub use endpoint::{Endpoint, EndpointConfig, EndpointTls, Transformation};
 pub use event_type::{EventType, EventTypeFields, NewEventType};
 pub use fate::fate;
 pub use filter::{Filter, FilterError, FilterInput, Mismatch};
-pub use input::{AttemptOutcome, Attempted, Control, Input, NewMessage};
+pub use input::{AboutMessage, AttemptOutcome, Attempted, Control, Input, NewMessage};
 pub use json_path::{JsonPath, JsonPathError};
 pub use queue::blocker::{Blocker, Finds, First};
 pub use refusal::{NewRefusal, RefusalRow};
@@ -346,7 +346,11 @@ impl Delivery {
                 token,
                 endpoint,
                 config,
-            } => (token, self.update_endpoint(endpoint, *config, cx, out)),
+                was_disabled,
+            } => {
+                let answer = self.update_endpoint(endpoint, *config, was_disabled, cx, out);
+                (token, answer)
+            }
             Input::DeleteEndpoint { token, endpoint } => {
                 (token, self.delete_endpoint(endpoint, cx, out))
             }

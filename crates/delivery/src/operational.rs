@@ -5,10 +5,11 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use dunlin_types::{DedupeKey, Seq, Timestamp};
+use dunlin_types::{DedupeKey, Ksuid, Seq, Timestamp};
 
 use crate::{
-    Answer, AttemptRow, Context, Delivery, Endpoint, HealthRow, NewMessage, Outcome, TaskRow,
+    Answer, AttemptRow, Context, Delivery, Endpoint, HealthRow, NewMessage, Outcome, TaskKind,
+    TaskRow,
 };
 
 /// Something that happened.
@@ -20,6 +21,14 @@ pub(crate) struct Told {
     endpoint: Option<Seq>,
     /// Further fields of `data`: JSON, without braces, empty or beginning with a comma.
     fields: String,
+}
+
+/// The message that a delivery is of.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) message: Ksuid,
+    /// The id its sender gave; empty for none.
+    pub(crate) event_id: String,
 }
 
 /// An endpoint was made, changed, deleted or enabled.
@@ -61,10 +70,13 @@ pub(crate) fn attempt(
     event_type: &'static str,
     of: &Endpoint,
     last: &AttemptRow,
-    msg: &str,
+    subject: &Subject,
 ) -> Told {
     let mut told = endpoint(event_type, of);
-    told.text("msgId", msg);
+    told.text("msgId", &subject.message.to_string());
+    if !subject.event_id.is_empty() {
+        told.text("msgEventId", &subject.event_id);
+    }
     let _ = write!(
         told.fields,
         r#","lastAttempt":{{"id":"{}","responseStatusCode":{},"timestamp":"{}"}}"#,
@@ -77,9 +89,13 @@ pub(crate) fn attempt(
 
 /// A task has ended.
 pub(crate) fn task_finished(of: &TaskRow) -> Told {
+    let of_all = matches!(
+        of.kind,
+        TaskKind::Statistics | TaskKind::EventTypes | TaskKind::Broadcast
+    );
     let mut told = Told {
         event_type: "background_task.finished",
-        app: Some(of.app),
+        app: (!of_all).then_some(of.app),
         endpoint: None,
         fields: String::new(),
     };

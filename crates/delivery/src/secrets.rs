@@ -1,6 +1,6 @@
 //! Secrets of sources and endpoints, newest first, the older ones with an end.
 
-use dunlin_types::{Secret, Timestamp, limits};
+use dunlin_types::{Code, Coded, Secret, Timestamp, limits};
 
 /// One secret and how long it is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,16 @@ pub(crate) fn first(secret: Secret, now: Timestamp) -> Vec<SecretVersion> {
 }
 
 /// The secrets after `secret` has become the current one. One that had an end keeps it.
+///
+/// # Errors
+/// [`Code::SecretsTooMany`] when more than [`limits::OLD_SECRETS_MAX`] would still be valid: whoever
+/// was promised that theirs is must not find it gone.
 pub(crate) fn rotated(
     old: &[SecretVersion],
     secret: Secret,
     grace_ms: i64,
     now: Timestamp,
-) -> Vec<SecretVersion> {
+) -> Result<Vec<SecretVersion>, Coded> {
     let end = now.plus_ms(grace_ms.clamp(0, limits::SECRET_GRACE_MS_MAX));
     let kept = old
         .iter()
@@ -48,9 +52,9 @@ pub(crate) fn rotated(
         }
     });
     let mut all = first(secret.clone(), now);
-    all.extend(
-        kept.filter(|one| one.is_valid(now))
-            .take(limits::OLD_SECRETS_MAX),
-    );
-    all
+    all.extend(kept.filter(|one| one.is_valid(now)));
+    match all.len() - 1 > limits::OLD_SECRETS_MAX {
+        true => Err(Coded::plain(Code::SecretsTooMany)),
+        false => Ok(all),
+    }
 }

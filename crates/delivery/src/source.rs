@@ -174,7 +174,7 @@ impl Delivery {
         let mut source = self.existing(id)?;
         if let Some(secret) = fields.secret {
             let grace_ms = limits::SECRET_GRACE_MS_DEFAULT;
-            source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now);
+            source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now)?;
         }
         let source = Source {
             updated: now,
@@ -226,7 +226,7 @@ impl Delivery {
         out: &mut Outcome,
     ) -> Result<Answer, Coded> {
         let mut source = self.existing(id)?;
-        source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now);
+        source.secrets = secrets::rotated(&source.secrets, secret, grace_ms, now)?;
         source.updated = now;
         Ok(self.put_source(source, out))
     }

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    AttemptEffect, AttemptHeaders, AttemptOutcome, Attempted, Control, Endpoint, Input, Message,
+    AboutMessage, AttemptEffect, AttemptHeaders, AttemptOutcome, Attempted, Control, Endpoint,
+    Input, Message,
 };
-use dunlin_egress::{
-    Body, Request, Response, SendError, SendErrorKind, check_header, check_url,
-};
+use dunlin_egress::{Body, Request, Response, SendError, SendErrorKind, check_header, check_url};
 use dunlin_sandbox::{ScriptError, TransformRequest, Transformed};
 use dunlin_turn::Input as TurnInput;
 use dunlin_types::{Code, Coded, EventOrigin, Seq, Timestamp, limits};
@@ -72,33 +71,37 @@ pub(crate) async fn make(shared: Arc<Shared>, effect: Box<AttemptEffect>) {
         }
         Err(error) => failed(error.clone()),
     };
-    let event_type = match (&outcome, &message) {
-        (
-            AttemptOutcome::Sent {
-                status: 200..300, ..
-            },
-            _,
-        ) => None,
-        (_, Ok(message)) => Some(message.event_type.clone()),
-        (_, Err(_)) => None,
-    };
+    let at_once = effect.attempt_no == 1 && is_success(&outcome);
+    let about = message
+        .ok()
+        .filter(|_| !at_once)
+        .map(|message| AboutMessage {
+            event_type: message.event_type.clone(),
+            at: message.at,
+            provider_id: message.provider_id.clone(),
+        });
     crash_point(CrashPoint::AfterTransform);
     let ended = shared.clock.now();
     let attempted = Attempted {
         delivery: effect.delivery,
         attempt_no: effect.attempt_no,
+        endpoint_version: effect.endpoint.version,
         outcome,
         url: notes.url,
         started,
         ended,
         headers: notes.headers,
         logs: notes.logs,
-        event_type,
+        about,
     };
     shared
         .inbox
         .reply(TurnInput::Delivery(Input::Attempted(Box::new(attempted))));
     shared.counters.attempts.fetch_sub(1, Ordering::SeqCst);
+}
+
+fn is_success(outcome: &AttemptOutcome) -> bool {
+    matches!(outcome, AttemptOutcome::Sent { status, .. } if (200..300).contains(status))
 }
 
 async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>, Coded> {
@@ -134,13 +137,14 @@ pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Messag
     Attempted {
         delivery: Seq(0),
         attempt_no: 1,
+        endpoint_version: endpoint.version,
         outcome,
         url: notes.url,
         started,
         ended: shared.clock.now(),
         headers: notes.headers,
         logs: notes.logs,
-        event_type: None,
+        about: None,
     }
 }
 

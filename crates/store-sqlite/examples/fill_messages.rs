@@ -68,6 +68,7 @@ impl Filler {
             let attempted = Attempted {
                 delivery: attempt.delivery,
                 attempt_no: attempt.attempt_no,
+ endpoint_version: attempt.endpoint.version,
                 outcome: AttemptOutcome::Sent {
                     status: 200,
                     response: Bytes::from_static(b"{\"ok\":true}"),
@@ -82,7 +83,7 @@ impl Filler {
                     received: vec![("content-type".to_owned(), "application/json".to_owned())],
                 },
                 logs: Vec::new(),
-                event_type: None,
+                about: None,
             };
             let ended = self.decide(at.plus_ms(12), Input::Attempted(Box::new(attempted)));
             writes.extend(ended.writes);

@@ -145,6 +145,7 @@ codes! {
     OrderingKeyBad = 619, "the path of the ordering key is not valid";
     PayloadExpired = 620, "the payload is no longer kept";
     CancelledByOwner = 621, "somebody cancelled the delivery";
+    SecretsTooMany = 622, "too many old secrets are still valid";
     LookupsBusy = 623, "there was no place for a name look-up";
     TlsBad = 640, "the TLS settings of the endpoint are not valid";
 

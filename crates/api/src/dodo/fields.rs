@@ -93,7 +93,9 @@ impl WebhookPatch {
         }
         if let Some(disabled) = self.disabled {
             new.disabled = disabled;
-            new.disabled_reason = None;
+            if !disabled {
+                new.disabled_reason = None;
+            }
         }
         if let Some(types) = self.filter_types {
             new.event_types = check::event_types(types)?;

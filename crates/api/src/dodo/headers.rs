@@ -45,6 +45,6 @@ async fn patch(
         headers: check::headers(headers)?,
         ..EndpointConfig::clone(&old.config)
     };
-    updated(&api, old.id, config).await?;
+    updated(&api, &old, config).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

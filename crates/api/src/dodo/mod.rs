@@ -103,7 +103,7 @@ async fn patch(
     let _alone = changing().await;
     let old = existing(&api, &id)?;
     let config = fields.applied(&api, &old.config)?;
-    let endpoint = updated(&api, old.id, config).await?;
+    let endpoint = updated(&api, &old, config).await?;
     Ok(axum::Json(WebhookOut::of(&endpoint)).into_response())
 }
 

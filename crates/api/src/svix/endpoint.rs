@@ -213,7 +213,9 @@ impl EndpointPatch {
         }
         if let Some(disabled) = self.disabled {
             new.disabled = disabled;
-            new.disabled_reason = None;
+            if !disabled {
+                new.disabled_reason = None;
+            }
         }
         if let Some(types) = self.event_types.or(self.filter_types) {
             new.event_types = check::event_types(types)?;
@@ -372,7 +374,7 @@ pub(super) async fn enabled(api: &Api, endpoint: &Endpoint) -> Result<Arc<Endpoi
     let mut config = EndpointConfig::clone(&now.ok_or_else(gone)?.config);
     config.disabled = false;
     config.disabled_reason = None;
-    updated(api, endpoint.id, config).await
+    updated(api, &endpoint, config).await
 }
 
 fn gone() -> Refused {
@@ -382,13 +384,15 @@ fn gone() -> Refused {
 /// Replaces the fields of an endpoint. Whoever calls it holds [`changing`].
 pub(crate) async fn updated(
     api: &Api,
-    endpoint: Seq,
+    old: &Endpoint,
     config: EndpointConfig,
 ) -> Result<Arc<Endpoint>, Refused> {
+    let (endpoint, was_disabled) = (old.id, old.config.disabled);
     match ask(api, move |token| Input::UpdateEndpoint {
         token,
         endpoint,
         config: Box::new(config),
+        was_disabled,
     })
     .await?
     {
@@ -419,7 +423,7 @@ pub(super) async fn replace(
         return made(&api, &app, fields, None).await;
     };
     let config = fields.checked(&api, app.id, Some(&old.config))?;
-    let endpoint = updated(&api, old.id, config).await?;
+    let endpoint = updated(&api, &old, config).await?;
     Ok(axum::Json(EndpointOut::of(&endpoint)).into_response())
 }
 
@@ -438,7 +442,7 @@ async fn patch(
         .map(|text| checked_secret(&text, &["body", "secret"], true))
         .transpose()?;
     let config = fields.applied(&api, &old.config)?;
-    let mut endpoint = updated(&api, old.id, config).await?;
+    let mut endpoint = updated(&api, &old, config).await?;
     if let Some(secret) = secret {
         endpoint = rotated(&api, old.id, secret, 0).await?;
     }

@@ -101,7 +101,7 @@ async fn change(
         headers,
         ..EndpointConfig::clone(&old.config)
     };
-    updated(api, old.id, config).await?;
+    updated(api, &old, config).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -123,7 +123,7 @@ async fn changed(
     let mut tls = config.tls.take().unwrap_or_default();
     change(&mut tls);
     config.tls = checked(tls, field)?;
-    updated(api, old.id, config).await?;
+    updated(api, &old, config).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -62,7 +62,7 @@ async fn patch(
         transformation,
         ..EndpointConfig::clone(&old.config)
     };
-    updated(&api, old.id, config).await?;
+    updated(&api, &old, config).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -122,6 +122,7 @@ impl Model {
                         token: Token::NONE,
                         endpoint,
                         config: Box::new(config),
+                        was_disabled: !disabled,
                     });
                 }
             }

@@ -135,6 +135,7 @@ fn a_rate_a_receiver_and_a_pause_each_hold_back_what_is_due() {
         token: Token(1),
         endpoint: at,
         config: Box::new(config),
+        was_disabled: false,
     });
     assert_eq!(blockers(&mut world, second), [Blocker::Paused]);
     let first = begun[0].message;

@@ -249,12 +249,13 @@ impl Play {
     fn change(&mut self, uid: &str, change: impl FnOnce(&mut EndpointConfig)) -> Seen {
         let endpoint = self.endpoint(uid);
         let mut config = EndpointConfig::clone(&self.world.rows.endpoints[&endpoint].config);
-        config.disabled_reason = None;
+        let was_disabled = config.disabled;
         change(&mut config);
         self.world.tell(Input::UpdateEndpoint {
             token: Token(1),
             endpoint,
             config: Box::new(config),
+            was_disabled,
         })
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_delivery::{
-    Answer, Application, AttemptEffect, AttemptOutcome, AttemptRow, Attempted, Context, Delivery,
-    DeliveryOptions, DeliveryRow, DeliveryState, Effect, Emit, Endpoint, EndpointConfig,
-    EndpointVersionRow, EventType, HealthRow, Input, Known, Loaded, Message, NewMessage, NewSource,
-    RepeatRow, Source, SourceConfig, SourceKind, TallyRow, TaskRow, Write,
+    AboutMessage, Answer, Application, AttemptEffect, AttemptOutcome, AttemptRow, Attempted,
+    Context, Delivery, DeliveryOptions, DeliveryRow, DeliveryState, Effect, Emit, Endpoint,
+    EndpointConfig, EndpointVersionRow, EventType, HealthRow, Input, Known, Loaded, Message,
+    NewMessage, NewSource, RepeatRow, Source, SourceConfig, SourceKind, TallyRow, TaskRow, Write,
 };
 use dunlin_types::{DedupeKey, EventOrigin, NewEvent, Payload, Secret, Seq, Timestamp, Token};
 
@@ -283,13 +283,18 @@ impl World {
         Input::Attempted(Box::new(Attempted {
             delivery,
             attempt_no: attempt.attempt_no,
+            endpoint_version: attempt.endpoint.version,
             outcome,
             url: attempt.endpoint.config.url.clone(),
             started: since,
             ended: self.now,
             headers: dunlin_delivery::AttemptHeaders::default(),
             logs: Vec::new(),
-            event_type: message.map(|message| message.event_type.clone()),
+            about: message.map(|message| AboutMessage {
+                event_type: message.event_type.clone(),
+                at: message.at,
+                provider_id: message.provider_id.clone(),
+            }),
         }))
     }
 

@@ -448,11 +448,13 @@ impl Life {
         let config = self.world.core.config();
         let config = config.endpoint(endpoint).expect("it is there");
         let mut config = EndpointConfig::clone(&config.config);
+        let was_disabled = config.disabled;
         change(&mut self.dice, &mut config);
         self.decide(Input::UpdateEndpoint {
             token: Token(1),
             endpoint,
             config: Box::new(config),
+            was_disabled,
         });
     }
 
@@ -602,6 +604,7 @@ impl Life {
                     token: Token(1),
                     endpoint: endpoint.id,
                     config: Box::new(config),
+                    was_disabled: endpoint.config.disabled,
                 });
             }
         }

@@ -74,6 +74,7 @@ impl Case {
         self.tell(To::Attempted(Box::new(Attempted {
             delivery: attempt.delivery,
             attempt_no: attempt.attempt_no,
+            endpoint_version: attempt.endpoint.version,
             outcome: AttemptOutcome::Sent {
                 status: 200,
                 response: Bytes::new(),
@@ -85,7 +86,7 @@ impl Case {
             ended: NOW,
             headers: AttemptHeaders::default(),
             logs: Vec::new(),
-            event_type: None,
+            about: None,
         })))
     }
 
@@ -173,7 +174,8 @@ fn an_endpoint_that_was_just_changed_is_sent_to_once_the_change_is_durable() {
         case.tell(To::UpdateEndpoint {
             token,
             endpoint,
-            config
+            config,
+            was_disabled: false,
         })
         .is_empty()
     );
