@@ -10,6 +10,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dunlin_delivery::{AttemptResult, AttemptRow, Config, Message, Trigger};
+use dunlin_egress::without_userinfo;
 use dunlin_store::{AttemptFilter, LoggedEvent, Reader, StoreResult};
 use dunlin_types::{Code, Ksuid, KsuidKind, Seq, Timestamp};
 use serde::Serialize;
@@ -155,7 +156,8 @@ impl Around {
             duplicate_of,
             test: attempt.trigger == Trigger::Test,
             detail: attempt.detail,
-            url: attempt.url,
+            // One that an older version kept may have user and password.
+            url: without_userinfo(&attempt.url),
             logs: attempt.logs,
         }
     }
