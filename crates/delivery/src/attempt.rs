@@ -10,7 +10,7 @@ use crate::schedule::{self, Pace};
 use crate::{
     AboutMessage, Answer, AttemptEffect, AttemptHeaders, AttemptOutcome, AttemptResult, AttemptRow,
     Attempted, Context, Control, Delivery, DeliveryRow, DeliveryState, Effect, Emit, Loaded,
-    Outcome, Trigger, Write, operational,
+    Outcome, RestRow, Trigger, Write, operational,
 };
 
 /// The attempt itself, without what came of it.
@@ -312,7 +312,7 @@ impl Delivery {
             && self.config.endpoint(id).is_some();
         // Before the delivery moves on, or what that leads to would start more of the same.
         if by_receiver {
-            self.slow_down(id, pace, cx.now);
+            self.slow_down(id, pace, cx.now, out);
         }
         if by_receiver && pace.status != 429 {
             self.fares_badly(id, created, cx, out);
@@ -338,14 +338,16 @@ impl Delivery {
     }
 
     /// What a failure means for whatever else is to go to the endpoint.
-    fn slow_down(&mut self, endpoint: Seq, pace: Pace, now: Timestamp) {
+    fn slow_down(&mut self, endpoint: Seq, pace: Pace, now: Timestamp, out: &mut Outcome) {
         match pace.status {
             // It is well, and asks for less.
             429 => {
                 let ms = schedule::slow_down_ms(pace, self.options.retry_interval_ms);
-                let opens = now.plus_ms(ms);
-                self.queue
-                    .steer(endpoint, now, |lane| lane.close_until(opens));
+                let until = now.plus_ms(ms);
+                let close = |lane: &mut Lane| lane.close_until(until);
+                if self.queue.steer(endpoint, now, close) {
+                    out.writes.push(Write::Rest(RestRow { endpoint, until }));
+                }
             }
             0 | 500.. => self.queue.steer(endpoint, now, Lane::stumbled),
             _ => {}

@@ -9,8 +9,8 @@ use dunlin_types::{Code, Coded, Ksuid, KsuidKind, Secret, Seq, Timestamp, limits
 use crate::application::{full, taken};
 use crate::lane::Lane;
 use crate::{
-    Answer, Context, Delivery, EndpointVersionRow, Filter, JsonPath, Outcome, SecretVersion,
-    Trigger, Write, operational, secrets,
+    Answer, Context, Delivery, EndpointVersionRow, Filter, JsonPath, Outcome, RestRow,
+    SecretVersion, Trigger, Write, operational, secrets,
 };
 
 /// An endpoint.
@@ -351,7 +351,7 @@ impl Delivery {
             (false, true) => operational::endpoint_disabled(&endpoint),
             (true, false) => {
                 self.fares_well(endpoint.id, out);
-                self.queue.steer(endpoint.id, cx.now, Lane::begin_carefully);
+                self.begin_carefully(endpoint.id, cx.now, out);
                 operational::endpoint("endpoint.enabled", &endpoint)
             }
             _ => operational::endpoint("endpoint.updated", &endpoint),
@@ -366,6 +366,14 @@ impl Delivery {
         let paused = endpoint.config.paused;
         self.queue
             .steer(endpoint.id, now, |lane| lane.pause(paused));
+    }
+
+    fn begin_carefully(&mut self, endpoint: Seq, now: Timestamp, out: &mut Outcome) {
+        let begin = |lane: &mut Lane| lane.begin_carefully(now);
+        if self.queue.steer(endpoint, now, begin) {
+            let until = now;
+            out.writes.push(Write::Rest(RestRow { endpoint, until }));
+        }
     }
 
     fn put_version(&mut self, endpoint: Endpoint, out: &mut Outcome) -> Arc<Endpoint> {

@@ -147,10 +147,17 @@ impl Lane {
         self.window = (self.window / 2).max(1);
     }
 
-    /// Nothing starts before that, and then carefully.
-    pub(crate) fn close_until(&mut self, at: Timestamp) {
-        self.opens = self.opens.max(at);
+    /// Nothing starts before that, and then carefully. Whether it was to open sooner.
+    pub(crate) fn close_until(&mut self, at: Timestamp) -> bool {
+        let later = self.opens < at;
+        self.rest_until(at);
         self.window = 1;
+        later
+    }
+
+    /// Nothing starts before that.
+    pub(crate) fn rest_until(&mut self, at: Timestamp) {
+        self.opens = self.opens.max(at);
     }
 
     /// Its owner holds everything back, or lets it go on.
@@ -161,10 +168,13 @@ impl Lane {
         self.paused = paused;
     }
 
-    /// The endpoint was switched on: what has gathered is not to overrun it.
-    pub(crate) fn begin_carefully(&mut self) {
+    /// The endpoint was switched on: what has gathered is not to overrun it. Whether its receiver
+    /// had asked for more time.
+    pub(crate) fn begin_carefully(&mut self, now: Timestamp) -> bool {
+        let rested = self.opens > now;
         self.window = 1;
         self.opens = Timestamp::ZERO;
+        rested
     }
 
     /// The endpoint is gone: there is nothing to remember.

@@ -68,7 +68,7 @@ pub use task::{NewTask, TaskFilter, TaskKind, TaskRow, TaskSlice, TaskStatus, or
 pub use trial::trial_row;
 pub use write::{
     AttemptHeaders, AttemptResult, AttemptRow, DedupeRow, DeliveryRow, DeliveryState,
-    EndpointVersionRow, HealthRow, Message, RepeatRow, TallyRow, Trigger, Write,
+    EndpointVersionRow, HealthRow, Message, RepeatRow, RestRow, TallyRow, Trigger, Write,
 };
 
 /// The URL of a card endpoint that delivers into this server's own event log.

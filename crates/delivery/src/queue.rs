@@ -284,9 +284,15 @@ impl Queue {
     }
 
     /// Changes how an endpoint is sent to.
-    pub(crate) fn steer(&mut self, endpoint: Seq, now: Timestamp, how: impl FnOnce(&mut Lane)) {
-        how(self.lanes.entry(endpoint).or_default());
+    pub(crate) fn steer<T>(
+        &mut self,
+        endpoint: Seq,
+        now: Timestamp,
+        how: impl FnOnce(&mut Lane) -> T,
+    ) -> T {
+        let answer = how(self.lanes.entry(endpoint).or_default());
         self.list(endpoint, now);
+        answer
     }
 
     /// Sets the time of a delivery that has no timer.

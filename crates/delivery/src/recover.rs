@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use dunlin_types::Timestamp;
 
+use crate::lane::Lane;
 use crate::{
-    Application, Delivery, DeliveryRow, DeliveryState, Endpoint, HealthRow, Source, TallyRow,
-    TaskRow,
+    Application, Delivery, DeliveryRow, DeliveryState, Endpoint, HealthRow, RestRow, Source,
+    TallyRow, TaskRow,
 };
 
 impl Delivery {
@@ -30,6 +31,12 @@ impl Delivery {
     /// Takes back how an endpoint that fails has fared.
     pub fn restore_health(&mut self, row: HealthRow) {
         self.health.put(row);
+    }
+
+    /// Takes back how long a receiver is left alone.
+    pub fn restore_rest(&mut self, row: RestRow) {
+        let rest = |lane: &mut Lane| lane.rest_until(row.until);
+        self.queue.steer(row.endpoint, Timestamp::ZERO, rest);
     }
 
     /// Takes back what has been counted of an hour.

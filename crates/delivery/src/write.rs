@@ -62,6 +62,8 @@ pub enum Write {
     Health(HealthRow),
     /// That endpoint fares well again, or is gone.
     HealthGone(Seq),
+    /// How long a receiver that asked for less is left alone, by endpoint; gone with the endpoint.
+    Rest(RestRow),
     /// What became of an endpoint's deliveries within an hour, by both.
     Tally(TallyRow),
     /// Something long that goes on beside everything else, by id.
@@ -364,6 +366,15 @@ pub struct HealthRow {
     pub counts_since: Option<Timestamp>,
     /// Percent of that time of which its owner has been warned.
     pub warned_percent: u8,
+}
+
+/// How long an endpoint's receiver is left alone, because it asked for less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestRow {
+    /// Which endpoint.
+    pub endpoint: Seq,
+    /// Nothing starts before.
+    pub until: Timestamp,
 }
 
 /// What became of an endpoint's deliveries within an hour.

@@ -217,6 +217,7 @@ fn restore(engine: &mut Engine, delivery: &mut Delivery, row: Restored) -> bool 
         Restored::EventType(row) => delivery.restore_event_type(row),
         Restored::Delivery(row) => delivery.restore_delivery(row),
         Restored::Health(row) => delivery.restore_health(row),
+        Restored::Rest(row) => delivery.restore_rest(row),
         Restored::Tally(row) => delivery.restore_tally(row),
         Restored::Task(row) => delivery.restore_task(Arc::unwrap_or_clone(row)),
     }

@@ -11,7 +11,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x444E_4C4E;
 
 /// Every script, in order; its place, from 1, is its version. A script that was released never
 /// changes again.
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_waits.sql"),
     include_str!("migrations/0003_flow.sql"),
@@ -22,6 +22,7 @@ const SCRIPTS: [&str; 10] = [
     include_str!("migrations/0008_access.sql"),
     include_str!("migrations/0009_failing.sql"),
     include_str!("migrations/0010_again.sql"),
+    include_str!("migrations/0011_rest.sql"),
 ];
 
 /// The schema of this program.

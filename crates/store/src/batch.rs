@@ -70,6 +70,7 @@ fn delivery_seq(write: &delivery::Write) -> Option<Seq> {
         | Write::ResponseGone(_)
         | Write::Health(_)
         | Write::HealthGone(_)
+        | Write::Rest(_)
         | Write::Tally(_)
         | Write::DedupeGone(..)
         | Write::Dedupe(_) => None,

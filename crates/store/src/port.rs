@@ -120,6 +120,8 @@ pub enum Restored {
     Delivery(delivery::DeliveryRow),
     /// How an endpoint that fails has fared.
     Health(delivery::HealthRow),
+    /// How long a receiver is left alone.
+    Rest(delivery::RestRow),
     /// What was counted of an hour; the newest hours only.
     Tally(delivery::TallyRow),
     /// A task; those that run, and the newest of the others.

@@ -417,6 +417,10 @@ impl Play {
             Write::EndpointVersion(row) => self.version(row),
             Write::Health(row) => self.account(row),
             Write::HealthGone(endpoint) => format!("account of {} closed", self.uid(*endpoint)),
+            Write::Rest(row) => {
+                let until = since_start(row.until);
+                format!("nothing for {} before {until}", self.uid(row.endpoint))
+            }
             Write::ContentGone(message) => {
                 format!(
                     "payload of {} gone",
@@ -625,6 +629,7 @@ scenarios! {
     places_are_shared_between_endpoints
     schedules_of_endpoints_and_event_types
     a_receiver_that_asks_for_less_is_left_alone
+    a_receiver_is_left_alone_over_a_restart
     a_receiver_that_struggles_gets_fewer_at_a_time
     rates_are_kept
     an_endpoint_that_fails_for_days_is_disabled

@@ -9,7 +9,8 @@ use dunlin_delivery::{
     AboutMessage, Answer, Application, AttemptEffect, AttemptOutcome, AttemptRow, Attempted,
     Context, Delivery, DeliveryOptions, DeliveryRow, DeliveryState, Effect, Emit, Endpoint,
     EndpointConfig, EndpointVersionRow, EventType, HealthRow, Input, Known, Loaded, Message,
-    NewMessage, NewSource, RepeatRow, Source, SourceConfig, SourceKind, TallyRow, TaskRow, Write,
+    NewMessage, NewSource, RepeatRow, RestRow, Source, SourceConfig, SourceKind, TallyRow, TaskRow,
+    Write,
 };
 use dunlin_types::{DedupeKey, EventOrigin, NewEvent, Payload, Secret, Seq, Timestamp, Token};
 
@@ -28,6 +29,7 @@ pub(crate) struct Rows {
     pub(crate) deliveries: BTreeMap<Seq, DeliveryRow>,
     pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) health: BTreeMap<Seq, HealthRow>,
+    pub(crate) rests: BTreeMap<Seq, RestRow>,
     pub(crate) tallies: BTreeMap<(u32, Seq), TallyRow>,
     pub(crate) tasks: BTreeMap<Seq, Arc<TaskRow>>,
     pub(crate) events: Vec<(Seq, NewEvent)>,
@@ -41,7 +43,10 @@ impl Rows {
             Write::Source(row) => drop(self.sources.insert(row.id, row)),
             Write::SourceDeleted(id) => drop(self.sources.remove(&id)),
             Write::Endpoint(row) => drop(self.endpoints.insert(row.id, row)),
-            Write::EndpointDeleted(id) => drop(self.endpoints.remove(&id)),
+            Write::EndpointDeleted(id) => {
+                self.endpoints.remove(&id);
+                self.rests.remove(&id);
+            }
             Write::EndpointVersion(row) => self.versions.push(row),
             Write::EventType(row) => drop(self.event_types.insert(row.name.clone(), row)),
             Write::EventTypeDeleted(name) => drop(self.event_types.remove(&name)),
@@ -57,6 +62,7 @@ impl Rows {
             Write::Attempt(row) => self.attempts.push(*row),
             Write::Health(row) => drop(self.health.insert(row.endpoint, row)),
             Write::HealthGone(endpoint) => drop(self.health.remove(&endpoint)),
+            Write::Rest(row) => drop(self.rests.insert(row.endpoint, row)),
             Write::Tally(row) => drop(self.tallies.insert((row.hour, row.endpoint), row)),
             Write::Task(row) => drop(self.tasks.insert(row.id, row)),
             Write::ContentGone(message) => {
@@ -245,6 +251,9 @@ impl World {
         }
         for row in self.rows.health.values() {
             core.restore_health(*row);
+        }
+        for row in self.rows.rests.values() {
+            core.restore_rest(*row);
         }
         for row in self.rows.tallies.values() {
             core.restore_tally(*row);

@@ -268,6 +268,7 @@ impl Life {
             return;
         }
         self.world.commit();
+        self.naive.commit();
         self.wanted.extend(self.wanted_forming.drain(..));
         self.wiped.extend(self.wiped_forming.drain(..));
         let waiting: BTreeSet<Seq> = self.returns.iter().map(|(_, delivery)| *delivery).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_delivery::{
     AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, HealthRow, Message,
-    RepeatRow, TallyRow, Trigger,
+    RepeatRow, RestRow, TallyRow, Trigger,
 };
 use dunlin_store::{AttemptFilter, MessageFilter, Page, Restored};
 use dunlin_types::{Seq, Timestamp, limits};
@@ -224,6 +224,13 @@ pub(super) fn restore(db: &Connection, take: &mut dyn FnMut(Restored)) -> Result
             counts_since: col_opt_at(row, 2)?,
             warned_percent: row.get(3)?,
             last_failed: col_at(row, 4)?,
+        }));
+        Ok(())
+    })?;
+    each(db, "SELECT endpoint, until FROM rest", |row| {
+        take(Restored::Rest(RestRow {
+            endpoint: col_seq(row, 0)?,
+            until: col_at(row, 1)?,
         }));
         Ok(())
     })?;

@@ -43,6 +43,7 @@ impl Rows<'_> {
             Write::Endpoint(row) => self.endpoint(row),
             Write::EndpointDeleted(id) => {
                 self.secrets(*id, &[])?;
+                self.gone("DELETE FROM rest WHERE endpoint = ?1", *id)?;
                 self.gone("DELETE FROM endpoint WHERE id = ?1", *id)
             }
             Write::EventType(row) => self.event_type(row),
@@ -56,6 +57,7 @@ impl Rows<'_> {
             Write::MessageGone(message) => self.message_gone(*message),
             Write::ResponseGone(attempt) => self.response_gone(*attempt),
             Write::Health(row) => self.health(row),
+            Write::Rest(row) => self.rest(row),
             Write::HealthGone(id) => self.gone("DELETE FROM health WHERE endpoint = ?1", *id),
             Write::Tally(row) => self.tally(row),
             Write::Task(row) => self.task(row),

@@ -1,7 +1,7 @@
 //! What goes, and what is counted: payloads, messages with all that belongs to them, responses;
 //! how endpoints fare, hours, tasks.
 
-use dunlin_delivery::{HealthRow, TallyRow, TaskRow};
+use dunlin_delivery::{HealthRow, RestRow, TallyRow, TaskRow};
 use dunlin_store::RESPONSE_GONE;
 use dunlin_types::Seq;
 use rusqlite::{Result, params};
@@ -109,6 +109,13 @@ impl Rows<'_> {
                 row.warned_percent,
                 row.last_failed.ms(),
             ])?;
+        Ok(())
+    }
+
+    pub(super) fn rest(&mut self, row: &RestRow) -> Result<()> {
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO rest (endpoint, until) VALUES (?1, ?2)")?
+            .execute(params![int(row.endpoint), row.until.ms()])?;
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use dunlin_delivery::{
     Application, AttemptHeaders, AttemptResult, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
     EndpointConfig, EndpointTls, Filter, HealthRow, JsonPath, Message, NewMessage, RefusalRow,
-    RepeatRow, Retention, SecretVersion, Source, SourceConfig, SourceKind, SourceMode, TallyRow,
-    TaskFilter, TaskKind, TaskRow, TaskStatus, Transformation, Trigger,
+    RepeatRow, RestRow, Retention, SecretVersion, Source, SourceConfig, SourceKind, SourceMode,
+    TallyRow, TaskFilter, TaskKind, TaskRow, TaskStatus, Transformation, Trigger,
 };
 use dunlin_engine::config::{
     AppRow, BatchRule, CancelRule, ConcurrencyRule, DebounceRule, FlowRules, FunctionRow, RateRule,
@@ -514,6 +514,13 @@ pub(super) fn health(n: u64, endpoint: u64) -> HealthRow {
         last_failed: at(n + 2),
         counts_since: maybe(n, at(n + 1)),
         warned_percent: (n % 100) as u8,
+    }
+}
+
+pub(super) fn rest(n: u64, endpoint: u64) -> RestRow {
+    RestRow {
+        endpoint: Seq(endpoint),
+        until: at(n),
     }
 }
 

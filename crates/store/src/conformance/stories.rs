@@ -171,8 +171,9 @@ fn rank(row: &Restored) -> usize {
         Restored::EventType(_) => 15,
         Restored::Delivery(_) => 16,
         Restored::Health(_) => 17,
-        Restored::Tally(_) => 18,
-        Restored::Task(_) => 19,
+        Restored::Rest(_) => 18,
+        Restored::Tally(_) => 19,
+        Restored::Task(_) => 20,
     }
 }
 

@@ -246,7 +246,7 @@ impl World {
 
     /// What goes, and what is counted.
     fn upkeep(&mut self, n: u64, pick: usize, message: Seq) -> delivery::Write {
-        match pick % 7 {
+        match pick % 8 {
             0 => delivery::Write::ContentGone(message),
             5 => {
                 let attempt = self.attempts.get(pick % self.attempts.len().max(1));
@@ -259,6 +259,7 @@ impl World {
             }
             2 => delivery::Write::Tally(rows::tally(n, pick as u64 % 3)),
             3 => delivery::Write::Health(rows::health(n, pick as u64 % 3)),
+            7 => delivery::Write::Rest(rows::rest(n, pick as u64 % 3)),
             _ => delivery::Write::HealthGone(Seq(pick as u64 % 3)),
         }
     }

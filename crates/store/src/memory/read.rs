@@ -175,6 +175,9 @@ impl State {
         self.health
             .values()
             .for_each(|row| take(Restored::Health(*row)));
+        self.rests
+            .values()
+            .for_each(|row| take(Restored::Rest(*row)));
         let newest = self.tallies.values().map(|row| row.hour).max().unwrap_or(0);
         let hot = self
             .tallies

@@ -8,7 +8,7 @@ use dunlin_delivery::{
     Application, AttemptHeaders, AttemptRow, DeliveryRow, DeliveryState, Endpoint,
     EndpointVersionRow, EventType, Message, RepeatRow, Source,
 };
-use dunlin_delivery::{HealthRow, Integration, PortalToken, TallyRow, TaskRow};
+use dunlin_delivery::{HealthRow, Integration, PortalToken, RestRow, TallyRow, TaskRow};
 use dunlin_engine as engine;
 use dunlin_engine::config::{AppRow, FunctionRow};
 use dunlin_engine::step::StepRow;
@@ -55,6 +55,7 @@ pub(super) struct State {
     pub(super) pending: BTreeSet<Seq>,
     pub(super) attempts: BTreeMap<Seq, Arc<AttemptRow>>,
     pub(super) health: BTreeMap<Seq, HealthRow>,
+    pub(super) rests: BTreeMap<Seq, RestRow>,
     pub(super) tallies: BTreeMap<(Seq, u32), TallyRow>,
     pub(super) tasks: BTreeMap<Seq, Arc<TaskRow>>,
 }
@@ -96,6 +97,7 @@ impl Default for State {
             pending: BTreeSet::new(),
             attempts: BTreeMap::new(),
             health: BTreeMap::new(),
+            rests: BTreeMap::new(),
             tallies: BTreeMap::new(),
             tasks: BTreeMap::new(),
         }
@@ -302,6 +304,7 @@ impl State {
             }
             Write::EndpointDeleted(id) => {
                 self.endpoints.remove(id);
+                self.rests.remove(id);
             }
             Write::EventType(row) => {
                 self.event_types.insert(row.name.clone(), Arc::clone(row));
@@ -339,6 +342,9 @@ impl State {
             }
             Write::HealthGone(endpoint) => {
                 self.health.remove(endpoint);
+            }
+            Write::Rest(row) => {
+                self.rests.insert(row.endpoint, *row);
             }
             Write::Tally(row) => {
                 self.tallies.insert((row.endpoint, row.hour), *row);

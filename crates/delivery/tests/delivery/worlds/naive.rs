@@ -33,17 +33,31 @@ pub(crate) struct Naive {
     pub(crate) held: BTreeSet<Seq>,
     /// For how long a receiver asked to be left alone.
     pub(crate) asked: BTreeMap<Seq, i64>,
+    /// Until when endpoints are closed, as far as that is committed.
+    closed: BTreeMap<Seq, Timestamp>,
 }
 
 impl Naive {
+    /// What was decided is durable.
+    pub(crate) fn commit(&mut self) {
+        let closed = self.paces.iter().map(|(id, pace)| (*id, pace.closed_until));
+        self.closed = closed.collect();
+    }
+
     /// The process died.
     pub(crate) fn crash(&mut self, config: &Config) {
         let facts = |one: &EndpointConfig| (one.disabled, one.paused, one.throttle_rate);
         let configs = config.endpoints().map(|one| (one.id, facts(&one.config)));
+        let closed = std::mem::take(&mut self.closed);
         *self = Self {
             configs: configs.collect(),
+            closed: closed.clone(),
             ..Self::default()
         };
+        // A receiver that asked for less knows nothing of that.
+        for (endpoint, until) in closed {
+            self.pace(endpoint).closed_until = until;
+        }
     }
 
     /// The rate of the application has changed.
