@@ -127,7 +127,7 @@ fn fnv(bytes: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_store::{Reader, Restored, Store};
+    use dunlin_store::{Page, Reader, Restored, Store};
     use dunlin_types::{Seq, Timestamp};
 
     use super::*;
@@ -180,5 +180,35 @@ mod tests {
             drop(writer);
             assert!(store.writer(Timestamp::ZERO).is_ok());
         }
+    }
+
+    #[test]
+    fn what_an_older_program_gave_up_and_sent_again_is_listed_once_and_only_if_it_did_not_arrive() {
+        let dir = tempfile::tempdir().unwrap();
+        left_by(dir.path(), &SCRIPTS[..9]);
+        // Message 10 failed twice, 11 is sent by hand again, 12 arrived at last, 13 is sent by hand
+        // only, 14 is tried again, 15 was sent once.
+        let rows = "INSERT INTO delivery \
+            (seq, message, endpoint, trigger, state, tries, created, ended, rivals) VALUES \
+            (20, 10, 5, 0, 2, 1, 1, 3, 0), (21, 10, 6, 0, 2, 1, 1, 3, 0), (22, 10, 5, 3, 2, 1, 1, 5, 0), \
+            (23, 11, 5, 0, 2, 1, 1, 3, 0), (24, 11, 5, 1, 0, 1, 1, NULL, 0), \
+            (25, 12, 5, 0, 1, 1, 1, 9, 0), (26, 12, 5, 1, 2, 1, 1, 6, 0), \
+            (27, 13, 5, 1, 2, 1, 1, 6, 0), \
+            (28, 14, 5, 0, 2, 1, 1, 6, 0), (29, 14, 5, 3, 0, 0, 1, NULL, 0), \
+            (30, 15, 5, 0, 2, 1, 1, 6, 0)";
+        open::writer(dir.path())
+            .unwrap()
+            .execute_batch(rows)
+            .unwrap();
+        let store = SqliteStore::new(dir.path()).unwrap();
+        let _writer = store.writer(Timestamp::ZERO).unwrap();
+        let mut reader = store.reader().unwrap();
+        let mut listed = |endpoint| {
+            let rows = reader.dead_letters(Seq(endpoint), None, Page::oldest(9));
+            let rows = rows.unwrap().into_iter().map(|row| row.seq.0);
+            rows.collect::<Vec<_>>()
+        };
+        assert_eq!(listed(5), [22, 23, 27, 30]);
+        assert_eq!(listed(6), [21]);
     }
 }
