@@ -97,11 +97,19 @@ impl Delivery {
     }
 
     /// Starts what is ready, as far as there are places.
-    pub(crate) fn start_ready(&mut self, cx: &Context<'_>, out: &mut Outcome) {
-        if self.draining {
-            return;
+    pub(crate) fn start_ready(&mut self, cx: &mut Context<'_>, out: &mut Outcome) {
+        loop {
+            if !self.draining {
+                self.start_all(cx.now, out);
+            }
+            if !self.rivals.take_closed() {
+                return;
+            }
+            self.release_held_back(cx, out);
         }
-        let now = cx.now;
+    }
+
+    fn start_all(&mut self, now: Timestamp, out: &mut Outcome) {
         let config = self.config();
         while let Some(delivery) = self.queue.start_next(now, |id| config.rate_of(id)) {
             let Some(row) = self.queue.get(delivery).map(|hot| &hot.row) else {
@@ -112,6 +120,10 @@ impl Delivery {
                 self.queue.wait_until(delivery, now);
                 continue;
             };
+            // What started may have used up the rate of others that somebody waits for.
+            if self.queue.holds_back(row.endpoint, now) {
+                self.rivals.note_closed();
+            }
             let inline = self.fresh.get(row.message);
             out.effects.push(Effect::Attempt(Box::new(AttemptEffect {
                 delivery,
@@ -348,6 +360,7 @@ impl Delivery {
                 if self.queue.steer(endpoint, now, close) {
                     out.writes.push(Write::Rest(RestRow { endpoint, until }));
                 }
+                self.rivals.note_closed();
             }
             0 | 500.. => self.queue.steer(endpoint, now, Lane::stumbled),
             _ => {}

@@ -32,7 +32,7 @@ impl Delivery {
                 faults.push(format!("{} waits for nothing: {hot:?}", hot.row.seq));
             }
         }
-        self.audit_held(&mut faults);
+        self.audit_held(now, &mut faults);
         for endpoint in self.parked.keys() {
             if !self.has_too_much_to_do(*endpoint) {
                 faults.push(format!("tasks wait for {endpoint} in vain"));
@@ -48,14 +48,14 @@ impl Delivery {
         self.queue.describe(endpoint)
     }
 
-    fn audit_held(&self, faults: &mut Vec<String>) {
+    fn audit_held(&self, now: Timestamp, faults: &mut Vec<String>) {
         let mut held = 0;
         for hot in self.queue.iter() {
             if !matches!(hot.phase, Phase::Held(_)) {
                 continue;
             }
             held += 1;
-            if !self.waits_for_rivals(hot.row.message) {
+            if !self.waits_for_rivals(hot.row.message, now) {
                 faults.push(format!("{} is held for nobody", hot.row.seq));
             }
         }

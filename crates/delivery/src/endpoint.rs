@@ -342,7 +342,7 @@ impl Delivery {
         }
         self.steer_as(&endpoint, cx.now);
         if endpoint.config.paused && !old.config.paused {
-            self.release_for(endpoint.id, cx, out);
+            self.release_held_back(cx, out);
         }
         if is && !was {
             self.unpark(endpoint.id, out);

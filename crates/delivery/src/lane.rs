@@ -92,6 +92,11 @@ impl Lane {
         self.opens.max(self.paced())
     }
 
+    /// Whether its owner, its rate or its receiver keeps back what is ready. Samples don't wait.
+    pub(crate) fn holds_back(&self, now: Timestamp) -> bool {
+        self.paused || self.opens() > now
+    }
+
     /// The first that would start, were it not for its rate or its receiver. Samples don't wait.
     pub(crate) fn first_held(&self, now: Timestamp) -> Option<(Seq, Seq)> {
         let after_samples = (Seq(ASKED.0 + 1), Seq(0));

@@ -185,6 +185,12 @@ impl Queue {
         }
     }
 
+    /// Whether nothing may start at that endpoint, though there were places.
+    pub(crate) fn holds_back(&self, endpoint: Seq, now: Timestamp) -> bool {
+        let lane = self.lanes.get(&endpoint);
+        lane.is_some_and(|lane| lane.holds_back(now))
+    }
+
     /// Whether what is ready there waits for its rate or its receiver.
     fn held(&self, lane: &Lane, now: Timestamp) -> Option<Held> {
         let (_, first) = lane.first_held(now)?;

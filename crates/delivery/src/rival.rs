@@ -3,11 +3,12 @@
 //! as duplicates.
 //!
 //! Transformations run side by side, so an envelope as it came is held until the message's other
-//! in-process deliveries have returned once. A crash meanwhile only repeats the transformation.
+//! in-process deliveries have returned once, but not for those that a pause, a rate or a receiver
+//! keeps from starting. A crash meanwhile only repeats the transformation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dunlin_types::{DedupeKey, Seq, limits};
+use dunlin_types::{DedupeKey, Seq, Timestamp, limits};
 
 use crate::queue::{Hot, Phase};
 use crate::{
@@ -20,13 +21,27 @@ pub(crate) struct Rivals {
     /// By message: the event's key and the endpoint that made it. Kept while another rival of the
     /// message is pending.
     claims: BTreeMap<Seq, Vec<(DedupeKey, Seq)>>,
-    /// Deliveries in [`Phase::Held`].
-    held: usize,
+    /// Deliveries in [`Phase::Held`], by message.
+    held: BTreeSet<(Seq, Seq)>,
+    /// Whether an endpoint has begun to hold back what somebody may wait for.
+    closed: bool,
+    /// Whether that is being looked at.
+    releasing: bool,
 }
 
 impl Rivals {
     pub(crate) fn held(&self) -> usize {
-        self.held
+        self.held.len()
+    }
+
+    /// An endpoint may hold back from here on what could start before.
+    pub(crate) fn note_closed(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether there is reason to look at what is held.
+    pub(crate) fn take_closed(&mut self) -> bool {
+        !self.releasing && std::mem::take(&mut self.closed)
     }
 
     /// The messages with claims.
@@ -88,11 +103,11 @@ impl Delivery {
                 ..
             }
         );
-        if named || self.rivals.held >= limits::CARD_EVENTS_HELD_MAX {
+        if named || self.rivals.held() >= limits::CARD_EVENTS_HELD_MAX {
             return self.settle(attempted, key, cx, out);
         }
+        self.rivals.held.insert((hot.row.message, hot.row.seq));
         hot.phase = Phase::Held(Box::new(attempted));
-        self.rivals.held += 1;
     }
 
     /// Appends the event, or records it as a duplicate.
@@ -129,46 +144,43 @@ impl Delivery {
     }
 
     /// Whether an event that was made from the message may yet be outdone.
-    pub(crate) fn waits_for_rivals(&self, message: Seq) -> bool {
-        self.rival_of(message).is_some()
+    pub(crate) fn waits_for_rivals(&self, message: Seq, now: Timestamp) -> bool {
+        self.rival_of(message, now).is_some()
     }
 
     /// One that may yet outdo such an event.
-    pub(crate) fn rival_of(&self, message: Seq) -> Option<&Hot> {
+    pub(crate) fn rival_of(&self, message: Seq, now: Timestamp) -> Option<&Hot> {
         let mut rivals = self.queue.of_message(message).filter(|hot| competes(hot));
-        rivals.find(|hot| self.may_outdo(hot))
+        rivals.find(|hot| self.may_outdo(hot, now))
     }
 
     /// Whether it is worth waiting for what a rival makes. Not for one that fails already, and not
-    /// for one that may come to nothing for days.
-    fn may_outdo(&self, hot: &Hot) -> bool {
-        let endpoint = self.config.endpoint(hot.row.endpoint);
-        let paused = endpoint.is_some_and(|one| one.config.paused);
+    /// for one that may come to nothing for days or stands behind many that its rate lets go one
+    /// by one.
+    fn may_outdo(&self, hot: &Hot, now: Timestamp) -> bool {
+        let held_back = || self.queue.holds_back(hot.row.endpoint, now);
         match hot.phase {
             Phase::Blocked => false,
-            Phase::Waiting | Phase::Ready => hot.row.tries == 0 && !paused,
+            Phase::Waiting | Phase::Ready => hot.row.tries == 0 && !held_back(),
             Phase::InFlight => hot.row.tries == 0,
             Phase::Held(_) => false,
         }
     }
 
-    /// Settles what waited for an endpoint that has been paused.
-    pub(crate) fn release_for(&mut self, endpoint: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
-        if self.rivals.held == 0 {
-            return;
-        }
-        let pending = self.queue.of_endpoint(endpoint, Seq(0));
-        let rivals = pending.filter(|hot| hot.row.rivals);
-        let messages: Vec<Seq> = rivals.map(|hot| hot.row.message).collect();
+    /// Settles what waits only for endpoints that hold back what they have to do.
+    pub(crate) fn release_held_back(&mut self, cx: &mut Context<'_>, out: &mut Outcome) {
+        let messages: BTreeSet<Seq> = self.rivals.held.iter().map(|held| held.0).collect();
+        self.rivals.releasing = true;
         for message in messages {
             self.release_held(message, cx, out);
         }
+        self.rivals.releasing = false;
     }
 
     /// Settles the message's held events once nobody can outdo them any more, oldest endpoint
     /// first, and forgets its claims once nobody is left.
     pub(crate) fn release_held(&mut self, message: Seq, cx: &mut Context<'_>, out: &mut Outcome) {
-        if self.waits_for_rivals(message) {
+        if self.waits_for_rivals(message, cx.now) {
             return;
         }
         let held = self.queue.of_message(message);
@@ -182,7 +194,7 @@ impl Delivery {
             let Phase::Held(attempted) = std::mem::replace(&mut hot.phase, Phase::Waiting) else {
                 continue;
             };
-            self.rivals.held -= 1;
+            self.rivals.held.remove(&(message, delivery));
             if let Some(key) = self.event_key_of(&attempted) {
                 self.settle(*attempted, key, cx, out);
             }

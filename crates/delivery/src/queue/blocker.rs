@@ -108,7 +108,7 @@ impl Delivery {
             Phase::InFlight => Blocker::InFlight {
                 attempt_no: hot.row.tries.saturating_add(1),
             },
-            Phase::Held(_) => match self.rival_of(hot.row.message) {
+            Phase::Held(_) => match self.rival_of(hot.row.message, now) {
                 Some(rival) => Blocker::Rival {
                     delivery: rival.row.id(),
                 },

@@ -624,6 +624,7 @@ scenarios! {
     receivers_can_stop_deliveries
     rivals_make_an_event_once
     rivals_do_not_wait_for_what_is_held_back
+    rivals_do_not_wait_for_a_rate
     asking_for_attempts
     endpoints_that_go_away
     places_are_shared_between_endpoints
