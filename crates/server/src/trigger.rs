@@ -1,5 +1,6 @@
 //! `dunlin trigger`: sends one signed sample webhook and tells what was answered.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use dunlin_api::samples;
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: TriggerArgs) -> anyhow::Result<ExitCode> {
     };
     let reply = webhook.send(&client).await?;
     if !reply.is_success() {
-        let detail = format!("{}: {}", webhook.url, reply.refusal());
+        let detail = format!("{}: {}", bare(&webhook.url), reply.refusal());
         return Err(Failure::new(Code::RequestRefused, detail).into());
     }
     tell(term, event_type, &args, &webhook, &reply);
@@ -80,19 +81,38 @@ async fn destination(args: &TriggerArgs, client: &HttpClient) -> Result<(String,
         return Ok((url.clone(), Secret::new(secret.as_str())));
     }
     let server = args.server.trim_end_matches('/');
-    let path = format!("{server}/ingest/api/v1/source/{}/secret", args.source);
+    let source = format!("{server}/ingest/api/v1/source/{}", args.source);
+    let shown = client.ask(Method::GET, &source, None).await?;
+    let missing = |path: &str, what: &str| {
+        let detail = format!("{path}: the answer holds no {what}");
+        Failure::new(Code::RequestRefused, detail)
+    };
+    // The server may be told another base than the one it is reached by here.
+    let ingest_url = shown["ingestUrl"]
+        .as_str()
+        .and_then(|url| url.split_once("/in/"));
+    let (_, way_in) = ingest_url.ok_or_else(|| missing(&source, "ingestUrl"))?;
+    let path = format!("{source}/secret");
     let answer = client.ask(Method::GET, &path, None).await?;
-    let secret = answer["key"].as_str().ok_or_else(|| {
-        Failure::new(
-            Code::RequestRefused,
-            format!("{path}: the answer holds no secret"),
-        )
-    })?;
-    Ok((format!("{server}/in/{}", args.source), Secret::new(secret)))
+    let secret = answer["key"]
+        .as_str()
+        .ok_or_else(|| missing(&path, "secret"))?;
+    Ok((format!("{server}/in/{way_in}"), Secret::new(secret)))
+}
+
+/// A URL without the token that it may end with, to be shown.
+fn bare(url: &str) -> Cow<'_, str> {
+    match url.rsplit_once("/in/") {
+        Some((base, way_in)) => match way_in.rsplit_once('.') {
+            Some((name, _)) => Cow::Owned(format!("{base}/in/{name}.…")),
+            None => Cow::Borrowed(url),
+        },
+        None => Cow::Borrowed(url),
+    }
 }
 
 fn tell(term: Term, event_type: &str, args: &TriggerArgs, webhook: &Webhook, reply: &Reply) {
-    let sent = format!("{event_type} sent to {}", webhook.url);
+    let sent = format!("{event_type} sent to {}", bare(&webhook.url));
     term.line(format_args!("{} {sent}", term.paint(Style::Good, "✓")));
     let took = reply.took.as_secs_f64() * 1000.0;
     term.pair(

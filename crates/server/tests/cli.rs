@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -73,6 +73,24 @@ impl Server {
             .unwrap();
         let url = listens.split_whitespace().last().unwrap().to_owned();
         Self { child, url, said }
+    }
+
+    /// Exchanges the token in a source's URL; gives what comes behind `/in/` from now on.
+    fn new_token(&self, source: &str) -> String {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let path = format!("/ingest/api/v1/source/{source}/token/rotate");
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        stream
+            .write_all(format!("{head}content-length: 0\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        let way_in = told
+            .split("/in/")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{told}"));
+        way_in.split('"').next().unwrap().to_owned()
     }
 
     fn terminate(&mut self) -> Option<i32> {
@@ -366,6 +384,20 @@ fn trigger_sends_a_webhook_that_the_server_takes_once() {
         "{}",
         second.out
     );
+}
+
+#[test]
+fn trigger_finds_the_way_in_after_the_token_of_the_sources_url_was_exchanged() {
+    let folder = folder();
+    let server = Server::dev(folder.path());
+    let way_in = server.new_token("dodo");
+    let arguments = ["trigger", "payment.succeeded", "--server", &server.url];
+    let said = say(folder.path(), &arguments);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("HTTP 20"), "{}", said.out);
+    let (id, token) = way_in.split_once('.').unwrap();
+    assert!(said.out.contains(&format!("/in/{id}.…")), "{}", said.out);
+    assert!(!said.out.contains(token), "{}", said.out);
 }
 
 #[test]
