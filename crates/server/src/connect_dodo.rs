@@ -168,13 +168,41 @@ impl Source {
         })
     }
 
-    /// Whether a webhook at Dodo leads here already, by either form of the URL.
-    fn is_at(&self, known: &str, url: &str) -> bool {
-        let base = url.split_once("/in/").map(|(base, _)| base);
-        let id = self.ingest_url.split_once("/in/").map(|(_, id)| id);
-        let by_id = base.zip(id).map(|(base, id)| format!("{base}/in/{id}"));
-        known == url || by_id.is_some_and(|by_id| known == by_id)
+    /// How a webhook at Dodo relates to this source, of which `url` is the one to be registered.
+    fn lead_of(&self, known: &str, url: &str) -> Lead {
+        let here = url.split_once("/in/");
+        let (Some((base, own)), Some((_, by_id))) = (here, self.ingest_url.split_once("/in/"))
+        else {
+            return Lead::Elsewhere;
+        };
+        let known = known.trim_end_matches('/').strip_prefix(base);
+        let Some(known) = known.and_then(|path| path.strip_prefix("/in/")) else {
+            return Lead::Elsewhere;
+        };
+        if known == own || known == by_id {
+            return Lead::Here;
+        }
+        let id = by_id.split_once('.').map_or(by_id, |(id, _)| id);
+        let is_with_token = |name: &str| {
+            let rest = known.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        match is_with_token(&self.name) || is_with_token(id) {
+            true => Lead::Before,
+            false => Lead::Elsewhere,
+        }
     }
+}
+
+/// Where a webhook at Dodo leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    /// To the source.
+    Here,
+    /// To a URL that the source had before, with another token or with none.
+    Before,
+    /// Somewhere else.
+    Elsewhere,
 }
 
 /// Whether somebody elsewhere could reach that URL.
@@ -209,6 +237,7 @@ struct Webhook {
 enum Done {
     Registered,
     Enabled,
+    Moved,
     Nothing,
 }
 
@@ -256,29 +285,33 @@ impl Dodo {
             let made = self.ask(Method::POST, &self.base, Some(body)).await?;
             return Webhook::of(&made, Done::Registered);
         };
-        if found["disabled"] != true {
-            return Webhook::of(&found, Done::Nothing);
-        }
+        let is_before = source.lead_of(&text(&found, "url")?, url) == Lead::Before;
+        let (done, body) = match (is_before, found["disabled"] == true) {
+            (true, _) => (Done::Moved, json!({"url": url, "disabled": false})),
+            (false, true) => (Done::Enabled, json!({"disabled": false})),
+            (false, false) => return Webhook::of(&found, Done::Nothing),
+        };
         let path = format!("{}/{}", self.base, text(&found, "id")?);
-        let body = json!({"disabled": false});
-        self.ask(Method::PATCH, &path, Some(body)).await?;
-        Webhook::of(&found, Done::Enabled)
+        let changed = self.ask(Method::PATCH, &path, Some(body)).await?;
+        Webhook::of(&changed, done)
     }
 
+    /// The webhook that leads to the source, else one that did before its URL was exchanged.
     async fn find(&self, url: &str, source: &Source) -> Result<Option<Value>, Failure> {
         let mut path = format!("{}?limit={PAGE_ITEMS}", self.base);
+        let mut before = None;
         for _ in 0..PAGES_MAX {
             let mut page = self.ask(Method::GET, &path, None).await?;
             let Value::Array(webhooks) = page["data"].take() else {
                 return Err(unexpected("data"));
             };
-            let is_it = |one: &Value| {
-                let known = one["url"].as_str();
-                known.is_some_and(|known| source.is_at(known.trim_end_matches('/'), url))
-            };
             let is_last = webhooks.is_empty() || page["done"] == true;
-            if let Some(found) = webhooks.into_iter().find(is_it) {
-                return Ok(Some(found));
+            for one in webhooks {
+                match source.lead_of(one["url"].as_str().unwrap_or_default(), url) {
+                    Lead::Here => return Ok(Some(one)),
+                    Lead::Before => before = before.or(Some(one)),
+                    Lead::Elsewhere => {}
+                }
             }
             match page["iterator"].as_str() {
                 Some(next) if !next.is_empty() && !is_last => {
@@ -287,7 +320,7 @@ impl Dodo {
                 _ => break,
             }
         }
-        Ok(None)
+        Ok(before)
     }
 
     async fn secret(&self, webhook: &str) -> Result<Secret, Failure> {
@@ -382,6 +415,7 @@ fn tell(term: Term, args: &ConnectDodoArgs, source: &Source, webhook: &Webhook, 
     let done = match webhook.done {
         Done::Registered => "registered at Dodo",
         Done::Enabled => "was disabled at Dodo, now enabled",
+        Done::Moved => "led to the source's URL of before, now to this one",
         Done::Nothing => "was registered at Dodo already",
     };
     term.pair("webhook", format_args!("{} {done}", webhook.id));
@@ -437,13 +471,45 @@ mod tests {
         let plain = source("http://127.0.0.1:8288/in/src_1");
         let url = plain.public_url(Some("https://a.example/")).unwrap();
         assert_eq!(url, "https://a.example/in/dodo");
-        assert!(plain.is_at("https://a.example/in/src_1", &url));
-        assert!(!plain.is_at("https://b.example/in/dodo", &url));
         assert!(plain.public_url(None).is_err());
         let token = source("https://a.example/in/src_1.tok");
         assert_eq!(
             token.public_url(None).unwrap(),
             "https://a.example/in/dodo.tok"
         );
+    }
+
+    #[test]
+    fn a_webhook_is_known_again_after_the_token_of_its_url_was_exchanged() {
+        let source = |ingest_url: &str| Source {
+            name: "dodo".to_owned(),
+            ingest_url: ingest_url.to_owned(),
+            is_new: false,
+        };
+        let base = "https://a.example/base";
+        for (own, known, lead) in [
+            ("src_1", "base/in/dodo", Lead::Here),
+            ("src_1", "base/in/dodo/", Lead::Here),
+            ("src_1", "base/in/src_1", Lead::Here),
+            ("src_1.new", "base/in/src_1.new", Lead::Here),
+            ("src_1.new", "base/in/dodo", Lead::Before),
+            ("src_1.new", "base/in/dodo.old", Lead::Before),
+            ("src_1.new", "base/in/src_1", Lead::Before),
+            ("src_1.new", "base/in/src_1.old", Lead::Before),
+            ("src_1", "base/in/dodo.old", Lead::Before),
+            ("src_1", "base/in/dodo-live", Lead::Elsewhere),
+            ("src_1", "base/in/src_12", Lead::Elsewhere),
+            ("src_1", "in/dodo", Lead::Elsewhere),
+            ("src_1", "", Lead::Elsewhere),
+        ] {
+            let source = source(&format!("http://127.0.0.1:8288/in/{own}"));
+            let url = source.public_url(Some(base)).unwrap();
+            let known = format!("https://a.example/{known}");
+            assert_eq!(source.lead_of(&known, &url), lead, "{own} {known}");
+        }
+        let own = source("http://127.0.0.1:8288/in/src_1");
+        let url = own.public_url(Some(base)).unwrap();
+        let other = "https://b.example/base/in/dodo";
+        assert_eq!(own.lead_of(other, &url), Lead::Elsewhere);
     }
 }

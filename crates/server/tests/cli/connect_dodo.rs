@@ -1,7 +1,5 @@
 //! `dunlin connect-dodo` against a server of its own and a stand-in for Dodo's API.
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -96,25 +94,26 @@ impl State {
             }
             "get" => r#"{"data":[],"iterator":"","done":true}"#.to_owned(),
             "post" => {
-                let url = body
-                    .split(r#""url":""#)
-                    .nth(1)
-                    .unwrap()
-                    .split('"')
-                    .next()
-                    .unwrap();
-                self.webhooks.push((url.to_owned(), false));
+                self.webhooks.push((url_in(body).unwrap(), false));
                 self.shown(self.webhooks.len() - 1)
             }
             _ => {
                 assert!(body.contains(r#""disabled":false"#), "{asked} {body}");
                 let n: usize = path.rsplit('_').next().unwrap().parse().unwrap();
                 self.webhooks[n].1 = false;
+                if let Some(url) = url_in(body) {
+                    self.webhooks[n].0 = url;
+                }
                 self.shown(n)
             }
         };
         (200, told)
     }
+}
+
+fn url_in(body: &str) -> Option<String> {
+    let url = body.split(r#""url":""#).nth(1)?.split('"').next()?;
+    Some(url.to_owned())
 }
 
 fn connect(folder: &Path, server: &Server, dodo: &Dodo, key: &str, more: &[&str]) -> Said {
@@ -208,6 +207,35 @@ fn connect_dodo_makes_the_live_source_and_enables_what_was_disabled() {
         "{}",
         said.err
     );
+}
+
+#[test]
+fn connect_dodo_moves_its_webhook_to_the_new_url_after_the_token_was_exchanged() {
+    let folder = folder();
+    let (server, dodo) = (Server::dev(folder.path()), Dodo::start());
+    let first = connect(folder.path(), &server, &dodo, KEY, &PUBLIC);
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    for _ in 0..2 {
+        let way_in = server.new_token("dodo");
+        let said = connect(folder.path(), &server, &dodo, KEY, &PUBLIC);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(said.out.contains("whk_0 led to"), "{}", said.out);
+        let token = way_in.split_once('.').unwrap().1;
+        let url = format!("https://hooks.example.com/in/dodo.{token}");
+        assert!(said.out.contains(&url), "{}", said.out);
+        let webhooks = dodo.state.lock().unwrap().webhooks.clone();
+        assert_eq!(webhooks, [(url, false)]);
+    }
+    dodo.asked();
+    let again = connect(folder.path(), &server, &dodo, KEY, &PUBLIC);
+    assert!(again.out.contains("already"), "{}", again.out);
+    assert!(dodo.asked().iter().all(|asked| asked.starts_with("get ")));
+
+    // The one that is right counts, not one that an older version left.
+    let left = ("https://hooks.example.com/in/dodo".to_owned(), false);
+    dodo.state.lock().unwrap().webhooks.insert(0, left);
+    let again = connect(folder.path(), &server, &dodo, KEY, &PUBLIC);
+    assert!(again.out.contains("whk_1 was registered"), "{}", again.out);
 }
 
 #[test]
