@@ -108,17 +108,26 @@ async fn message(shared: &Shared, effect: &AttemptEffect) -> Result<Arc<Message>
     if let Some(message) = &effect.message_inline {
         return Ok(Arc::clone(message));
     }
-    let seq = effect.message;
-    let message = shared
-        .readers
-        .read(move |reader| reader.message(seq))
-        .await?;
-    let message =
-        message.ok_or_else(|| Coded::new(Code::StoreCorrupt, "the message is not in the store"))?;
-    match message.expired {
-        true => Err(Coded::plain(Code::PayloadExpired)),
-        false => Ok(message),
+    // One that is gone altogether has no payload either.
+    match stored(shared, effect.message).await? {
+        Some(message) if !message.expired => Ok(message),
+        _ => Err(Coded::plain(Code::PayloadExpired)),
     }
+}
+
+/// Reads a message. That others read much at the moment is no fault of the receiver's, so it waits
+/// for its turn instead of using up one of the delivery's tries.
+async fn stored(shared: &Shared, seq: Seq) -> Result<Option<Arc<Message>>, Coded> {
+    for _ in 1..limits::ATTEMPT_READS_MAX {
+        match shared.readers.read(move |reader| reader.message(seq)).await {
+            Err(error) if error.code == Code::Overloaded => {
+                let pause = Duration::from_millis(limits::ATTEMPT_READ_PAUSE_MS);
+                tokio::time::sleep(pause).await;
+            }
+            read => return read,
+        }
+    }
+    shared.readers.read(move |reader| reader.message(seq)).await
 }
 
 /// What comes of a message that is tried and belongs to no delivery.
@@ -151,7 +160,7 @@ pub(crate) async fn tried(shared: &Shared, endpoint: &Endpoint, message: &Messag
 /// The endpoint's URL as attempts are shown with it.
 fn own_url(endpoint: &Endpoint) -> String {
     let own = &endpoint.config.url;
-    kept::url(own, own)
+    kept::url(own, own, [])
 }
 
 /// Makes an attempt at an endpoint.
@@ -167,7 +176,10 @@ async fn attempt(
         Ok(outgoing) => outgoing,
         Err(error) => return failed(error),
     };
-    notes.url = kept::url(&outgoing.url, &place.endpoint.config.url);
+    let config = &place.endpoint.config;
+    let script = config.transformation.iter();
+    let variables = script.flat_map(|script| script.variables.values());
+    notes.url = kept::url(&outgoing.url, &config.url, variables);
     if outgoing.cancel {
         AttemptOutcome::Cancelled
     } else if place.in_process {

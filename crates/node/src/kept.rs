@@ -7,12 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// What stands for a value that is not kept.
 const HIDDEN: &str = "********";
 
-/// The URL that was asked. What a script made may have a secret in its query.
-pub(crate) fn url(asked: &str, own: &str) -> String {
-    match asked == own {
-        true => without_userinfo(asked),
-        false => without_query(asked),
+/// The URL that was asked. What a script made may have a secret in its query, and in its path one
+/// of the variables that it was given.
+pub(crate) fn url<'a>(
+    asked: &str,
+    own: &str,
+    variables: impl IntoIterator<Item = &'a String>,
+) -> String {
+    if asked == own {
+        return without_userinfo(asked);
     }
+    let given = variables.into_iter().filter(|value| !value.is_empty());
+    given.fold(without_query(asked), |url, value| {
+        url.replace(value, HIDDEN)
+    })
 }
 
 /// The headers that went out. Values are kept only of those that are this server's own: any other
@@ -118,8 +126,13 @@ mod tests {
             ),
             ("https://s3cret@a.example/", "https://a.example/"),
             ("s3cret", ""),
+            (
+                "https://a.example/bot-t0ken/x",
+                "https://a.example/bot-********/x",
+            ),
         ] {
-            assert_eq!(url(asked, own), kept, "{asked}");
+            let variables = [String::new(), "t0ken".to_owned()];
+            assert_eq!(url(asked, own, &variables), kept, "{asked}");
         }
     }
 }

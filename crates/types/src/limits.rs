@@ -228,6 +228,10 @@ pub const RETENTION_PERIOD_MS: u64 = 60_000;
 pub const RETENTION_KEY_PARTS: u32 = 24 * 60;
 /// Such keys that go in one commit.
 pub const RETENTION_SLICE_KEYS: usize = 64;
+/// How often an attempt asks for its message while the store has too much to read.
+pub const ATTEMPT_READS_MAX: usize = 240;
+/// Between two of these.
+pub const ATTEMPT_READ_PAUSE_MS: u64 = 250;
 /// Bodies of fresh messages that are at hand for their first attempts.
 pub const FRESH_MESSAGES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Headers of an attempt that are kept, of the request and of the answer each.

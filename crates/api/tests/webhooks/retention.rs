@@ -106,6 +106,6 @@ async fn ids_of_senders_are_forgotten_when_nobody_can_repeat_them_any_more() {
     let again = json!({"eventType": "a.b", "payload": {}, "eventId": "id-7"});
     server.post(MSG, again.clone()).await.is(202, "");
     assert_eq!(forget_all().await, 19, "one was used again");
-    server.post(MSG, again).await.is(409, "");
+    server.post(MSG, again).await.is(409, "E0103");
     assert_eq!(forget_all().await, 0);
 }
