@@ -14,7 +14,7 @@ use dunlin_delivery::{
 use dunlin_store::conformance::{World, show};
 use dunlin_store::{CommitOutcome, KeyId, SealKey, Start, Store, StoreError, Writer};
 use dunlin_store_sqlite::{Rotated, SqliteStore, rotate_seal_key};
-use dunlin_types::{Code, Secret, Seq, Timestamp};
+use dunlin_types::{Code, Secret, Seq, Timestamp, limits};
 use rusqlite::Connection;
 
 /// In every secret, and nowhere else.
@@ -235,6 +235,70 @@ fn an_exchange_that_was_interrupted_leaves_a_store_that_opens_and_is_finished_by
         files_with(dir.path(), &old[0].id().to_string()),
         BTreeSet::new()
     );
+}
+
+#[test]
+fn a_file_with_several_keys_gets_a_new_one_all_the_same_and_goes_on_with_it_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = sealed(dir.path(), &[]);
+    fill(&store);
+    // Somebody puts a key of their own in front, and more is sealed with that.
+    let file = dir.path().join("seal.key");
+    let mine = SealKey::generate();
+    let kept = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{}\n{kept}", mine.reveal().as_str())).unwrap();
+    let (mut writer, start) = store.writer(AT).unwrap();
+    let mut world = World::new(&start);
+    let mut batch = world.empty();
+    batch.delivery = vec![Write::Source(Arc::new(source(99)))];
+    assert_eq!(writer.commit(&batch), CommitOutcome::Done);
+    drop(writer);
+    let expected = rows(&store);
+    let before = key_file(dir.path());
+    assert_eq!((before.len(), before[0].id()), (2, mine.id()));
+
+    let stop = StoreError {
+        code: Code::StoreDead,
+        detail: String::new(),
+    };
+    let stopped = rotate_seal_key(dir.path(), &[], &mut |_| Err(stop.clone()));
+    assert_eq!(stopped.unwrap_err().code, Code::StoreDead);
+    let begun = key_file(dir.path());
+    assert_eq!(begun[1..], before);
+    let (writer, _) = store.writer(AT).unwrap();
+    assert_eq!(rows(&store), expected);
+    drop(writer);
+
+    let rotated = rotate(dir.path(), &[]);
+    assert!(rotated.resumed);
+    assert_eq!((rotated.to, rotated.from), (begun[0].id(), ids(&before)));
+    assert_eq!(key_file(dir.path()), begun[..1]);
+    for old in &before {
+        let id = old.id().to_string();
+        assert_eq!(files_with(dir.path(), &id), BTreeSet::new());
+    }
+    assert_eq!(rows(&store), expected);
+    // That one has ended, so the next is one of its own.
+    let next = rotate(dir.path(), &[]);
+    assert_eq!((next.resumed, next.from), (false, ids(&begun[..1])));
+}
+
+#[test]
+fn a_file_that_has_no_room_for_another_key_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = sealed(dir.path(), &[]);
+    let expected = fill(&store);
+    let file = dir.path().join("seal.key");
+    let mut full = std::fs::read_to_string(&file).unwrap();
+    while full.lines().filter(|line| !line.starts_with('#')).count() < limits::SEAL_KEYS_MAX {
+        full.push_str(&format!("{}\n", SealKey::generate().reveal().as_str()));
+    }
+    std::fs::write(&file, &full).unwrap();
+    let refused = rotate_seal_key(dir.path(), &[], &mut |_| Ok(())).unwrap_err();
+    assert_eq!(refused.code, Code::SealKeyMissing);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), full);
+    let (_writer, _) = store.writer(AT).unwrap();
+    assert_eq!(rows(&store), expected);
 }
 
 #[test]

@@ -20,10 +20,23 @@ const MODE: u32 = 0o600;
 const HEAD: &str = "# Seals the secrets in dunlin.db, which are lost without it. \
 Keep a copy apart from the data.\n";
 
+/// A line of the file while values are sealed anew with its first key, so that an exchange that was
+/// interrupted can be told from a file that somebody put several keys into.
+const UNDER_WAY: &str = "# The first key is new: an exchange is under way.";
+
+/// What the file holds.
+#[derive(Default)]
+pub(super) struct KeyFile {
+    /// Its keys, the current one first.
+    pub(super) keys: Vec<SealKey>,
+    /// Whether an exchange for the first one has begun and not ended.
+    pub(super) is_under_way: bool,
+}
+
 /// The keys given, then those of the file.
 pub(super) fn all(dir: &Path, given: &[SealKey]) -> StoreResult<Vec<SealKey>> {
     let mut keys = given.to_vec();
-    for key in of_file(dir)? {
+    for key in of_file(dir)?.keys {
         if !keys.contains(&key) {
             keys.push(key);
         }
@@ -31,12 +44,12 @@ pub(super) fn all(dir: &Path, given: &[SealKey]) -> StoreResult<Vec<SealKey>> {
     Ok(keys)
 }
 
-/// The keys of the file; none if there is no file.
-pub(super) fn of_file(dir: &Path) -> StoreResult<Vec<SealKey>> {
+/// What the file holds: nothing if there is none.
+pub(super) fn of_file(dir: &Path) -> StoreResult<KeyFile> {
     let path = dir.join(FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KeyFile::default()),
         Err(error) => return Err(unusable(&path, &error.to_string())),
     };
     warn_if_open(&path);
@@ -48,8 +61,22 @@ pub(super) fn of_file(dir: &Path) -> StoreResult<Vec<SealKey>> {
         .ok_or_else(|| unusable(&path, "a line is no key of 32 bytes in hex or base64"))?;
     match keys.len() {
         count if count > limits::SEAL_KEYS_MAX => Err(unusable(&path, "it holds too many keys")),
-        _ => Ok(keys),
+        count => Ok(KeyFile {
+            keys,
+            is_under_way: count > 0 && text.lines().any(|line| line.trim() == UNDER_WAY),
+        }),
     }
+}
+
+/// Puts a new key in front of those that the file has, durably, and marks that an exchange is under
+/// way.
+pub(super) fn begin(dir: &Path, keys: &mut Vec<SealKey>) -> StoreResult<()> {
+    if keys.len() >= limits::SEAL_KEYS_MAX {
+        let why = "it has no room for another key; take out what nothing is sealed with";
+        return Err(unusable(&dir.join(FILE), why));
+    }
+    keys.insert(0, SealKey::generate());
+    put(dir, keys, &format!("{HEAD}{UNDER_WAY}\n"))
 }
 
 /// A new key, which the file keeps.
@@ -62,15 +89,20 @@ pub(super) fn made(dir: &Path) -> StoreResult<SealKey> {
     Ok(key)
 }
 
-/// Puts these keys into the file, durably: after a crash it is the old one or the new one.
+/// Puts these keys into the file, with no exchange under way.
 pub(super) fn write(dir: &Path, keys: &[SealKey]) -> StoreResult<()> {
-    let mut text = Zeroizing::new(HEAD.to_owned());
+    put(dir, keys, HEAD)
+}
+
+/// Writes the file durably: after a crash it is the old one or the new one.
+fn put(dir: &Path, keys: &[SealKey], head: &str) -> StoreResult<()> {
+    let mut text = Zeroizing::new(head.to_owned());
     for key in keys {
         text.push_str(&key.reveal());
         text.push('\n');
     }
     let (path, new) = (dir.join(FILE), dir.join(FILE_NEW));
-    let put = || {
+    let replace = || {
         // One that a crash left behind may have been made with other rights.
         remove_if_there(&new)?;
         let mut options = OpenOptions::new();
@@ -80,7 +112,7 @@ pub(super) fn write(dir: &Path, keys: &[SealKey]) -> StoreResult<()> {
         std::fs::rename(&new, &path)?;
         File::open(dir)?.sync_all()
     };
-    put().map_err(|error| unusable(&path, &error.to_string()))
+    replace().map_err(|error| unusable(&path, &error.to_string()))
 }
 
 /// Takes the file away, once nothing is sealed with what it holds.

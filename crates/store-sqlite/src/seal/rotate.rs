@@ -59,16 +59,17 @@ fn with_new_key(
     dir: &Path,
     tell: &mut dyn FnMut(Progress) -> StoreResult<()>,
 ) -> StoreResult<Rotated> {
-    let mut all = keys::of_file(dir)?;
-    // The new key is first already where an earlier rotation did not come to its end.
-    let resumed = all.len() > 1;
+    let keys::KeyFile {
+        keys: mut all,
+        is_under_way: resumed,
+    } = keys::of_file(dir)?;
     // Before anything is written: the keys must open what there is.
     if !all.is_empty() || !used(db)?.is_empty() {
         checked(dir, &all, &used(db)?)?;
     }
+    // The new key is first already where an earlier exchange did not come to its end.
     if !resumed {
-        all.insert(0, SealKey::generate());
-        keys::write(dir, &all)?;
+        keys::begin(dir, &mut all)?;
     }
     let mut rotated = reseal(db, dir, &all, tell)?;
     keys::write(dir, &all[..1])?;
