@@ -33,7 +33,7 @@ impl Delivery {
         if let Some(known) = loaded.known.get(&key)
             && cx.now.since(known.at) < limits::MESSAGE_DEDUPE_MS
         {
-            return repeat(token, known, new, cx, out);
+            return repeat(token, known, &new, cx, out);
         }
         let hash = new.body_hash;
         let answer = self.take_in(app, Some(source), new, cx, out);
@@ -275,7 +275,9 @@ fn taken_key(key: DedupeKey, seq: Seq, hash: [u8; 16], expires: Timestamp, at: T
     })
 }
 
-fn repeat(token: Token, known: &Known, new: NewMessage, cx: &mut Context<'_>, out: &mut Outcome) {
+/// Only that it came is kept, not what came: nothing reads that, and it would have to be taken away
+/// with the first.
+fn repeat(token: Token, known: &Known, new: &NewMessage, cx: &mut Context<'_>, out: &mut Outcome) {
     let conflict = known.hash != new.body_hash;
     out.writes.push(Write::Repeat(RepeatRow {
         seq: cx.seq(),
@@ -283,7 +285,6 @@ fn repeat(token: Token, known: &Known, new: NewMessage, cx: &mut Context<'_>, ou
         at: cx.now,
         body_hash: new.body_hash,
         conflict,
-        body: conflict.then_some(new.body),
     }));
     let message = message_id(known.at, known.seq);
     out.answer(token, Answer::Repeat { message, conflict });

@@ -182,7 +182,7 @@ pub struct DedupeRow {
     pub expires: Timestamp,
 }
 
-/// A message that came again.
+/// A message that came again. Stores keep it only where they have the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepeatRow {
     /// Its place in the order of the world.
@@ -195,8 +195,6 @@ pub struct RepeatRow {
     pub body_hash: [u8; 16],
     /// Whether that differs from the first.
     pub conflict: bool,
-    /// The body, if it does.
-    pub body: Option<Bytes>,
 }
 
 /// What an endpoint was like, so that "why not" can be answered for any message.

@@ -11,7 +11,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x444E_4C4E;
 
 /// Every script, in order; its place, from 1, is its version. A script that was released never
 /// changes again.
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_waits.sql"),
     include_str!("migrations/0003_flow.sql"),
@@ -23,6 +23,7 @@ const SCRIPTS: [&str; 11] = [
     include_str!("migrations/0009_failing.sql"),
     include_str!("migrations/0010_again.sql"),
     include_str!("migrations/0011_rest.sql"),
+    include_str!("migrations/0012_repeats.sql"),
 ];
 
 /// The schema of this program.
@@ -211,5 +212,38 @@ mod tests {
         };
         assert_eq!(listed(5), [22, 23, 27, 30]);
         assert_eq!(listed(6), [21]);
+    }
+
+    #[test]
+    fn bodies_of_repeats_that_an_older_program_kept_are_taken_away_and_those_of_messages_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        left_by(dir.path(), &SCRIPTS[..11]);
+        let rows = "INSERT INTO message \
+              (seq, at, app, type, ext_id, headers, expires, hash, test, enc, body) VALUES \
+              (10, 1, 0, 1, 'm', '[]', 9, zeroblob(16), 0, 0, X'7B7D'); \
+            INSERT INTO repeat VALUES (11, 10, 2, zeroblob(16), 0, 0, NULL), \
+              (12, 10, 3, zeroblob(16), 1, 0, X'7B7D'), (13, 10, 4, zeroblob(16), 1, 128, NULL), \
+              (14, 9, 5, zeroblob(16), 1, 128, NULL); \
+            INSERT INTO payload VALUES (40, X'01'), (52, X'02'), (56, X'03')";
+        open::writer(dir.path())
+            .unwrap()
+            .execute_batch(rows)
+            .unwrap();
+        let store = SqliteStore::new(dir.path()).unwrap();
+        let _writer = store.writer(Timestamp::ZERO).unwrap();
+        let mut reader = store.reader().unwrap();
+        let repeats = reader.newest_repeats(Page::oldest(9)).unwrap();
+        let left: Vec<_> = repeats
+            .iter()
+            .map(|row| (row.seq.0, row.conflict))
+            .collect();
+        assert_eq!(left, [(11, false), (12, true), (13, true)]);
+        let db = open::writer(dir.path()).unwrap();
+        let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(
+            count("SELECT count(*) FROM repeat WHERE enc <> 0 OR body NOT NULL"),
+            0
+        );
+        assert_eq!(count("SELECT sum(id) FROM payload"), 40);
     }
 }

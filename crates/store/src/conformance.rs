@@ -74,6 +74,7 @@ macro_rules! conformance_tests {
             event_types_are_kept_by_their_name
             tokens_and_integrations_are_kept_until_they_end
             refusals_are_kept_up_to_a_bound_and_counted
+            repeats_go_with_their_message_and_none_comes_after_it
             what_scripts_printed_goes_with_the_content
             applications_are_listed_as_long_as_there_are_messages_of_them
             what_was_given_up_is_listed_once_and_until_it_arrives

@@ -380,8 +380,7 @@ pub trait Reader: Send {
     /// As every read.
     fn repeats(&mut self, message: Seq, page: Page) -> StoreResult<Vec<delivery::RepeatRow>>;
 
-    /// What came again, of all messages, newest first (or oldest first if the page says so). Without
-    /// bodies.
+    /// What came again, of all messages, newest first (or oldest first if the page says so).
     ///
     /// # Errors
     /// As every read.

@@ -398,8 +398,8 @@ impl Play {
             }
             Write::Message(row) => format!("message {} {}", name_of(row), row.event_type),
             Write::Repeat(row) => {
-                let kept = if row.body.is_some() { " body kept" } else { "" };
-                format!("repeat of message {}{kept}", row.message)
+                let other = if row.conflict { ", another body" } else { "" };
+                format!("repeat of message {}{other}", row.message)
             }
             Write::Delivery(row) => self.delivery(row),
             Write::Attempt(row) => {

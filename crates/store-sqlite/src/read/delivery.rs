@@ -17,13 +17,13 @@ use crate::json::{TaskJson, read};
 use crate::label::Label;
 use crate::names;
 use crate::pack::{
-    APART, GONE, Part, bad, blob, col_at, col_bytes, col_code, col_hash, col_opt_at, col_opt_seq,
-    col_seq, int,
+    GONE, Part, bad, blob, col_at, col_bytes, col_code, col_hash, col_opt_at, col_opt_seq, col_seq,
+    int,
 };
 
 const MESSAGE: &str = "seq, at, app, source, type, ext_id, headers, channels, tags, deliver_at, expires, hash, test, \
      params, enc, body";
-const REPEAT: &str = "seq, message, at, hash, conflict, enc, body";
+const REPEAT: &str = "seq, message, at, hash, conflict";
 /// What [`row`] reads.
 pub(super) const COLUMNS: &str = "seq, message, endpoint, trigger, state, tries, next_at, created, ended, code, rivals, order_key";
 const ATTEMPT: &str = "seq, delivery, message, endpoint, at, ms, no, trigger, result, \
@@ -300,17 +300,8 @@ fn texts(row: &Row<'_>, column: usize) -> Result<Vec<String>> {
 /// By place, so that it costs the same however many there are.
 pub(super) fn newest_repeats(db: &Connection, page: Page) -> Result<Vec<RepeatRow>> {
     let page = page_sql(page, "seq");
-    let sql = format!("SELECT seq, message, at, hash, conflict FROM repeat WHERE true{page}");
-    list(db, &sql, [], |row| {
-        Ok(RepeatRow {
-            seq: col_seq(row, 0)?,
-            message: col_seq(row, 1)?,
-            at: col_at(row, 2)?,
-            body_hash: col_hash(row, 3)?,
-            conflict: row.get(4)?,
-            body: None,
-        })
-    })
+    let sql = format!("SELECT {REPEAT} FROM repeat WHERE true{page}");
+    list(db, &sql, [], repeat)
 }
 
 pub(super) fn repeats(db: &Connection, message: Seq, page: Page) -> Result<Vec<RepeatRow>> {
@@ -322,21 +313,16 @@ pub(super) fn repeats(db: &Connection, message: Seq, page: Page) -> Result<Vec<R
         "seq",
     );
     let sql = format!("SELECT {REPEAT} FROM repeat WHERE message = ?1{page}");
-    list(db, &sql, [int(message)], |row| {
-        let seq = col_seq(row, 0)?;
-        let kept = row.get::<_, i64>(5)? == APART || blob(row, 6)?.is_some();
-        let body = match kept {
-            true => Some(col_bytes(db, row, 6, seq, Part::Body)?),
-            false => None,
-        };
-        Ok(RepeatRow {
-            seq,
-            message: col_seq(row, 1)?,
-            at: col_at(row, 2)?,
-            body_hash: col_hash(row, 3)?,
-            conflict: row.get(4)?,
-            body,
-        })
+    list(db, &sql, [int(message)], repeat)
+}
+
+fn repeat(row: &Row<'_>) -> Result<RepeatRow> {
+    Ok(RepeatRow {
+        seq: col_seq(row, 0)?,
+        message: col_seq(row, 1)?,
+        at: col_at(row, 2)?,
+        body_hash: col_hash(row, 3)?,
+        conflict: row.get(4)?,
     })
 }
 

@@ -73,14 +73,16 @@ pub(super) fn oldest_messages(
 }
 
 /// What the writer reads where a payload goes; to the last byte, which is on the last page.
-const OF_PAYLOADS: [&str; 4] = [
+const OF_PAYLOADS: [&str; 3] = [
     "SELECT substr(body, -1), substr(params, -1) FROM message WHERE seq = ?1",
-    "SELECT enc FROM repeat WHERE message = ?1",
     "SELECT substr(bytes, -1) FROM payload WHERE id = ?1 * 4",
     "SELECT substr(response, -1) FROM attempt WHERE message = ?1",
 ];
 /// And besides where the whole message goes.
-const OF_MESSAGES: [&str; 1] = ["SELECT state FROM delivery WHERE message = ?1"];
+const OF_MESSAGES: [&str; 2] = [
+    "SELECT state FROM delivery WHERE message = ?1",
+    "SELECT conflict FROM repeat WHERE message = ?1",
+];
 
 /// Reads rows that are about to go, for nothing but the pages that they are on: what has not been
 /// used for months comes from disk, and the writer would wait for it with everybody behind it.

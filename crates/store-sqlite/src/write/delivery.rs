@@ -176,15 +176,14 @@ impl Rows<'_> {
         self.apart(row.seq, Part::Body, &row.body, body)
     }
 
+    /// A provider's id is known for longer than its message may be kept: what comes again after
+    /// that would belong to nothing, and nothing would take it away.
     fn repeat(&mut self, row: &RepeatRow) -> Result<()> {
-        let (enc, body) = match &row.body {
-            Some(body) => inline(body),
-            None => (PLAIN, None),
-        };
         self.db
             .prepare_cached(
-                "INSERT INTO repeat (seq, message, at, hash, conflict, enc, body) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO repeat (seq, message, at, hash, conflict, enc) \
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+                 WHERE EXISTS (SELECT 1 FROM message WHERE seq = ?2)",
             )?
             .execute(params![
                 int(row.seq),
@@ -192,13 +191,9 @@ impl Rows<'_> {
                 row.at.ms(),
                 row.body_hash,
                 row.conflict,
-                enc,
-                body,
+                PLAIN,
             ])?;
-        match &row.body {
-            Some(bytes) => self.apart(row.seq, Part::Body, bytes, body),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn delivery_row(&mut self, row: &DeliveryRow) -> Result<()> {

@@ -25,13 +25,6 @@ impl Rows<'_> {
         self.db
             .prepare_cached("UPDATE attempt SET logs = NULL WHERE message = ?1 AND logs NOT NULL")?
             .execute([message])?;
-        let repeats = self.repeats_with_body(message)?;
-        for repeat in repeats {
-            self.db
-                .prepare_cached("UPDATE repeat SET enc = 0, body = NULL WHERE seq = ?1")?
-                .execute([repeat])?;
-            self.part_gone(repeat)?;
-        }
         Ok(())
     }
 
@@ -41,12 +34,6 @@ impl Rows<'_> {
             .prepare_cached("DELETE FROM payload WHERE id = ?1")?
             .execute([id])?;
         Ok(())
-    }
-
-    fn repeats_with_body(&self, message: i64) -> Result<Vec<i64>> {
-        let sql = "SELECT seq FROM repeat WHERE message = ?1 AND (body NOT NULL OR enc <> 0)";
-        let mut statement = self.db.prepare_cached(sql)?;
-        statement.query_map([message], |row| row.get(0))?.collect()
     }
 
     pub(super) fn message_gone(&mut self, message: Seq) -> Result<()> {

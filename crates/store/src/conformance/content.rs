@@ -6,6 +6,7 @@ use dunlin_types::Seq;
 use super::opened::Opened;
 use super::{Harness, rows};
 use crate::port::Reader;
+use crate::view::Page;
 
 fn logs(reader: &mut dyn Reader, attempt: u64) -> Vec<String> {
     reader.attempt(Seq(attempt)).unwrap().unwrap().logs.clone()
@@ -71,4 +72,32 @@ pub fn applications_are_listed_as_long_as_there_are_messages_of_them(
     assert_eq!(listed(&opened, Some(Seq(9)), 9), []);
     opened.delivery(vec![delivery::Write::MessageGone(Seq(3))]);
     assert_eq!(listed(&opened, None, 9), [Seq(0), Seq(9)]);
+}
+
+/// A provider may send a message again after it was taken away: its id is known for longer.
+pub fn repeats_go_with_their_message_and_none_comes_after_it(make: &dyn Fn() -> Box<dyn Harness>) {
+    let harness = make();
+    let mut opened = Opened::new(&*harness);
+    let again = |n: u64, of: u64| delivery::Write::Repeat(rows::repeat(n, Seq(of)));
+    let of = |opened: &Opened, message| {
+        let rows = opened.reader().repeats(Seq(message), Page::oldest(9));
+        let rows = rows.unwrap().into_iter().map(|row| row.seq.0);
+        rows.collect::<Vec<_>>()
+    };
+    let all = |opened: &Opened| {
+        let rows = opened.reader().newest_repeats(Page::oldest(9)).unwrap();
+        rows.into_iter().map(|row| row.seq.0).collect::<Vec<_>>()
+    };
+    let message = |n| delivery::Write::Message(rows::message(n));
+    opened.delivery(vec![message(1), message(2), again(3, 1), again(4, 2)]);
+    opened.delivery(vec![again(5, 1)]);
+    assert_eq!(of(&opened, 1), [3, 5]);
+    opened.delivery(vec![delivery::Write::ContentGone(Seq(1)), again(6, 1)]);
+    assert_eq!(of(&opened, 1), [3, 5, 6]);
+    opened.delivery(vec![delivery::Write::MessageGone(Seq(1)), again(7, 1)]);
+    opened.delivery(vec![again(8, 1), again(9, 2)]);
+    assert_eq!((of(&opened, 1), of(&opened, 2)), (vec![], vec![4, 9]));
+    assert_eq!(all(&opened), [4, 9]);
+    let opened = opened.restart(&*harness, true);
+    assert_eq!(all(&opened), [4, 9]);
 }

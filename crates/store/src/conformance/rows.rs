@@ -430,7 +430,6 @@ pub(super) fn repeat(n: u64, message: Seq) -> RepeatRow {
         at: at(n),
         body_hash: [n as u8; 16],
         conflict: n.is_multiple_of(2),
-        body: maybe(n, Bytes::from(format!("other {n}"))),
     }
 }
 

@@ -510,17 +510,10 @@ pub fn large_bodies_survive(make: &dyn Fn() -> Box<dyn Harness>) {
     ]);
     let bytes = Bytes::from(vec![0xFF; size]);
     let message = delivery::Message {
-        body: bytes.clone(),
+        body: bytes,
         ..(*rows::message(5)).clone()
     };
-    let repeat = delivery::RepeatRow {
-        body: Some(bytes),
-        ..rows::repeat(6, Seq(5))
-    };
-    opened.delivery(vec![
-        delivery::Write::Message(Arc::new(message.clone())),
-        delivery::Write::Repeat(repeat.clone()),
-    ]);
+    opened.delivery(vec![delivery::Write::Message(Arc::new(message.clone()))]);
     let mut reader = opened.reader();
     assert_eq!(
         show::logged(&reader.event(Seq(1)).unwrap().unwrap()),
@@ -533,7 +526,6 @@ pub fn large_bodies_survive(make: &dyn Fn() -> Box<dyn Harness>) {
     };
     assert_eq!(reader.run(Seq(2)).unwrap(), Some(run));
     assert_eq!(reader.message(Seq(5)).unwrap().as_deref(), Some(&message));
-    assert_eq!(reader.repeats(Seq(5), Page::oldest(9)).unwrap(), [repeat]);
 }
 
 /// As many rows as a commit may hold go in at once.

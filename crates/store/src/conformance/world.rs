@@ -221,6 +221,7 @@ impl World {
                 out.push(delivery::Write::Attempt(Box::new(rows::attempt(n, of))));
                 self.attempts.push(Seq(n));
             }
+            12 if message == Seq(0) => {}
             12 => out.push(delivery::Write::Repeat(rows::repeat(n, message))),
             13 => {
                 let (at, expires) = (rows::at(n), rows::at(n + 50));

@@ -462,11 +462,7 @@ impl Reader for MemoryReader {
     }
 
     fn newest_repeats(&mut self, slice: Page) -> StoreResult<Vec<RepeatRow>> {
-        let bare = |row: &RepeatRow| RepeatRow {
-            body: None,
-            ..row.clone()
-        };
-        let keep = |row: &RepeatRow| Some(bare(row));
+        let keep = |row: &RepeatRow| Some(row.clone());
         Ok(page(&locked(&self.state).repeats, slice, keep))
     }
 

@@ -369,7 +369,8 @@ impl State {
                 ended.then(|| self.known.remove(key));
             }
             Write::Repeat(row) => {
-                self.repeats.insert(row.seq, row.clone());
+                let has_first = self.messages.contains_key(&row.message);
+                has_first.then(|| self.repeats.insert(row.seq, row.clone()));
             }
             Write::Delivery(row) => self.put_delivery(row),
             Write::Attempt(row) => {
@@ -386,11 +387,6 @@ impl State {
             row.body = Default::default();
             row.params = None;
             row.expired = true;
-        }
-        for row in self.repeats.values_mut() {
-            if row.message == message {
-                row.body = None;
-            }
         }
         // They come after it.
         for (_, row) in self.attempts.range_mut(message..) {
