@@ -68,7 +68,7 @@ impl Filler {
             let attempted = Attempted {
                 delivery: attempt.delivery,
                 attempt_no: attempt.attempt_no,
- endpoint_version: attempt.endpoint.version,
+                endpoint_version: attempt.endpoint.version,
                 outcome: AttemptOutcome::Sent {
                     status: 200,
                     response: Bytes::from_static(b"{\"ok\":true}"),

@@ -234,6 +234,10 @@ impl Reader for SqliteReader {
         keep::message_applications(&self.db, after, items).map_err(coded)
     }
 
+    fn endpoint_made(&mut self, endpoint: Seq) -> StoreResult<Option<Timestamp>> {
+        config::endpoint_made(&self.db, endpoint).map_err(coded)
+    }
+
     fn overdue_keys(
         &mut self,
         keys: RangeInclusive<DedupeKey>,

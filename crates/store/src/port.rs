@@ -328,6 +328,12 @@ pub trait Reader: Send {
         items: usize,
     ) -> StoreResult<Vec<DedupeKey>>;
 
+    /// When an endpoint was made, also of one that is gone.
+    ///
+    /// # Errors
+    /// As every read.
+    fn endpoint_made(&mut self, endpoint: Seq) -> StoreResult<Option<Timestamp>>;
+
     /// Applications that messages are of, also ones that are gone themselves: the first of them
     /// behind `after`, ascending.
     ///

@@ -101,14 +101,7 @@ pub(crate) fn endpoint_ids(
     for row in rows.into_iter().collect::<BTreeSet<_>>() {
         let created = match config.endpoint(row) {
             Some(endpoint) => Some(endpoint.created),
-            // The first version was made with the endpoint, at the same place and instant.
-            None => {
-                let versions = reader.endpoints_at(row)?;
-                versions
-                    .iter()
-                    .find(|one| one.endpoint == row)
-                    .map(|one| one.at)
-            }
+            None => reader.endpoint_made(row)?,
         };
         if let Some(at) = created {
             ids.insert(row, Ksuid::new(KsuidKind::Endpoint, at, row).to_string());

@@ -6,8 +6,8 @@ use dunlin_delivery::{
     Application, Endpoint, EndpointConfig, EndpointVersionRow, SecretVersion, Source,
 };
 use dunlin_engine::config::{AppRow, FunctionRow};
-use dunlin_types::{Secret, Seq};
-use rusqlite::{Connection, Result, Row};
+use dunlin_types::{Secret, Seq, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::list;
 use crate::json::{ApplicationJson, EndpointJson, FunctionJson, SourceJson, read, restored};
@@ -104,6 +104,14 @@ fn secrets(db: &Connection, seal: &Seal, owner: Seq) -> Result<Vec<SecretVersion
             expires: col_opt_at(row, 2)?,
         })
     })
+}
+
+/// The instant of its first version, which was made with it.
+pub(super) fn endpoint_made(db: &Connection, endpoint: Seq) -> Result<Option<Timestamp>> {
+    let sql = "SELECT at FROM endpoint_version WHERE endpoint = ?1 ORDER BY version LIMIT 1";
+    db.prepare_cached(sql)?
+        .query_row([int(endpoint)], |row| col_at(row, 0))
+        .optional()
 }
 
 pub(super) fn endpoints_at(

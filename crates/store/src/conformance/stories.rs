@@ -382,6 +382,9 @@ pub fn the_past_is_read_as_it_was(make: &dyn Fn() -> Box<dyn Harness>) {
         Some(endpoint.config.clone())
     );
     assert_eq!(reader.endpoints_at(Seq(50)).unwrap()[0].config, None);
+    let made = reader.endpoints_at(Seq(40)).unwrap()[0].at;
+    assert_eq!(reader.endpoint_made(Seq(40)).unwrap(), Some(made));
+    assert_eq!(reader.endpoint_made(Seq(41)).unwrap(), None);
 }
 
 /// What took a key last is what it leads to.

@@ -509,6 +509,13 @@ impl Reader for MemoryReader {
             .map(|row| row.as_ref().clone()))
     }
 
+    fn endpoint_made(&mut self, endpoint: Seq) -> StoreResult<Option<Timestamp>> {
+        let state = locked(&self.state);
+        let versions = &state.endpoint_versions;
+        let first = versions.iter().filter(|(of, _)| of.0 == endpoint);
+        Ok(first.min_by_key(|(of, _)| *of).map(|(_, row)| row.at))
+    }
+
     fn endpoints_at(&mut self, seq: Seq) -> StoreResult<Vec<EndpointVersionRow>> {
         Ok(in_force(
             &locked(&self.state).endpoint_versions,
