@@ -374,7 +374,7 @@ pub(super) async fn enabled(api: &Api, endpoint: &Endpoint) -> Result<Arc<Endpoi
     let mut config = EndpointConfig::clone(&now.ok_or_else(gone)?.config);
     config.disabled = false;
     config.disabled_reason = None;
-    updated(api, &endpoint, config).await
+    updated(api, endpoint, config).await
 }
 
 fn gone() -> Refused {
