@@ -218,6 +218,15 @@ impl Node {
         }
     }
 
+    /// Waits until all that has been decided so far is durable, and there for readers.
+    ///
+    /// # Errors
+    /// As [`Node::delivery`].
+    pub async fn settled(&self) -> Result<(), Coded> {
+        // Whatever is asked: an answer leaves with the commit of what was decided before it.
+        self.blockers(Seq(0)).await.map(drop)
+    }
+
     /// As [`Node::delivery`], for what brings a new message.
     ///
     /// # Errors

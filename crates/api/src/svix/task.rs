@@ -321,6 +321,7 @@ async fn list(State(api): State<Api>, asked: Asked) -> Reply {
             && kind.is_none_or(|kind| row.kind.name() == kind)
     });
     let slice = window.of(wanted, |row| row.id);
+    api.node.settled().await?;
     slice.reply(|row| row.ksuid().to_string(), |row| shown(row))
 }
 
@@ -330,6 +331,10 @@ async fn one(State(api): State<Api>, Path(task): Path<String>) -> Reply {
     let found = id.and_then(|id| config.task(id.seq).filter(|row| row.ksuid() == id));
     let row = found.ok_or_else(|| Refused::plain(Code::NotFound))?;
     let mut shown = shown(row);
+    if row.status != TaskStatus::Running {
+        // Whoever reads that it has ended looks for what it did.
+        api.node.settled().await?;
+    }
     if let Some(why) = waits(&api, row).await? {
         shown["data"]["waiting"] = why.into();
     }

@@ -51,6 +51,24 @@ async fn a_task_that_found_the_server_too_busy_goes_on_later() {
 }
 
 #[tokio::test]
+async fn what_a_task_did_is_there_once_it_says_that_it_has_ended() {
+    let server = server().await;
+    for _ in 0..40 {
+        let message = json!({"eventType": "a.b", "payload": {"n": 1}});
+        let sent = server.post(MSG, message).await.is(202, "").json();
+        let task = server.post(EXPUNGE_ALL, json!({})).await.is(202, "").json();
+        let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
+        // Asked without a pause, so that one comes while the last commit is being written.
+        while server.get(&path).await.json()["status"] == "running" {
+            tokio::task::yield_now().await;
+        }
+        let path = format!("{MSG}/{}", sent["id"].as_str().unwrap());
+        let read = server.get(&path).await.json();
+        assert_eq!(read["payload"], json!({"expired": true}), "{task}");
+    }
+}
+
+#[tokio::test]
 async fn a_task_goes_on_where_whoever_asked_for_it_hangs_up() {
     let server = server().await;
     let has_begun = async {
